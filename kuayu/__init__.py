@@ -1,0 +1,1 @@
+"""The program: settings, the assembly of a node, command line, local broker, demonstration and benchmark."""
