@@ -36,8 +36,9 @@ def start_detached(directory: Path, port: int | None = None) -> BrokerState:
     """
     if running := status(directory):
         return running
-    broker = LocalBroker(directory, port, detached=True).start()
-    state = BrokerState(broker.bootstrap, broker.pid, psutil.Process(broker.pid).create_time())
+    broker = LocalBroker(directory, port).start()
+    pid = broker.release()
+    state = BrokerState(broker.bootstrap, pid, psutil.Process(pid).create_time())
     _file(directory).write_text(json.dumps(asdict(state)), encoding="utf-8")
     return state
 

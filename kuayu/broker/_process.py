@@ -1,12 +1,10 @@
-"""One broker process: its folder, ports and settings, and its life from format to stop."""
+"""One broker process: its life from format to stop."""
 
 import base64
 import contextlib
-import json
-import random
-import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping
@@ -17,69 +15,26 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from kuayu.broker._install import install
+from kuayu.broker._install import Distribution, install, locked
+from kuayu.broker._settings import HOST, ports_of, write_settings
 
-HOST = "127.0.0.1"
 START_TIMEOUT = 90.0  # seconds; a start takes two on an idle machine, and is bound by CPU
+_REHEARSAL_STOP_TIMEOUT = 120.0  # seconds; the start cache is written then
 STOP_TIMEOUT = 20.0  # seconds until a broker that was asked to stop is killed
 _LOG_TAIL = 2000  # characters of the broker's log that an error message shows
-
-# Below the range from which Linux takes the local ports of outgoing connections: a client that tries a broker that is
-# down could otherwise be given the broker's own port, and connect to itself.
-_PORTS = range(20_000, 32_000)
 
 _JVM = [
     "-Xms128m",
     "-Xmx384m",
     "-XX:+UseSerialGC",
     "--sun-misc-unsafe-memory-access=allow",  # else each start prints a warning about Kafka's own code
+    "-Xlog:disable",  # the machine's own log: an old start cache is no error, it is just not used
     "-Dlog4j2.level=WARN",
 ]
-
-_MIB = 1024 * 1024
-_SETTINGS = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    # a single copy of everything
-    "default.replication.factor": "1",
-    "min.insync.replicas": "1",
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    # little memory and disk
-    "offsets.topic.num.partitions": "1",
-    "transaction.state.log.num.partitions": "1",
-    "share.coordinator.state.topic.num.partitions": "1",
-    "log.cleaner.dedupe.buffer.size": str(4 * _MIB),
-    "log.segment.bytes": str(32 * _MIB),
-    "log.index.size.max.bytes": str(_MIB),
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    # a broker that crashed is let in again sooner: its old session must lapse first
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-    # topics are made by name and number of partitions, never by a typing error
-    "auto.create.topics.enable": "false",
-    "group.initial.rebalance.delay.ms": "0",
-}
 
 
 class BrokerStartError(Exception):
     """The broker did not come up; the message holds the end of its log."""
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now, from outside the range of outgoing connections."""
-    for port in random.sample(_PORTS, 200):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise BrokerStartError(f"no free port found in {_PORTS.start}..{_PORTS.stop - 1}")
 
 
 def answers(bootstrap: str, timeout: float) -> bool:
@@ -107,13 +62,12 @@ class LocalBroker:
 
     A broker that is started again on its folder, by this object or another, has its data and its port again, so
     clients find it. Used as a context manager it is started and stopped. It never outlives the process that started
-    it, unless `detached`.
+    it, unless that one lets go of it (`release`).
 
     Args:
         directory: where data, settings and log go; made if it is not there.
         port: the port for clients on 127.0.0.1; default: the port this folder had before, else a free one.
         config: Kafka broker settings that add to or override ours.
-        detached: let the broker live on when this process ends.
     """
 
     def __init__(
@@ -121,21 +75,18 @@ class LocalBroker:
         directory: Path | str,
         port: int | None = None,
         config: Mapping[str, str] | None = None,
-        *,
-        detached: bool = False,
     ) -> None:
         self.directory = Path(directory).resolve()
         self._config = dict(config or {})
-        self._detached = detached
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port, self._controller_port = self._ports(port)
+        self._ports = ports_of(self.directory, port)
 
     @property
     def bootstrap(self) -> str:
         """The address for clients: `127.0.0.1:port`."""
-        return f"{HOST}:{self.port}"
+        return f"{HOST}:{self._ports.client}"
 
     @property
     def pid(self) -> int:
@@ -165,49 +116,64 @@ class LocalBroker:
             BrokerInstallError: the broker's files could not be fetched.
             BrokerStartError: it ended, or did not answer within `timeout` seconds.
         """
-        if self.alive:
-            return self
-        deadline = time.monotonic() + timeout
-        distribution = install()
-        java = [str(distribution.java), *_JVM, "-cp", distribution.classpath]
-        settings = self._write_settings()
+        if not self.alive:
+            self._start(_java(install(), rehearsed=True), timeout)
+        return self
+
+    def _start(self, java: list[str], timeout: float, *extra: str) -> None:
+        self.kill()  # what is left of one that ended by itself
+        settings = write_settings(self.directory, self._ports, self._config)
         if not (self.directory / "data" / "meta.properties").exists():
-            self._format(java, settings)
+            _format(java, settings)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own java, our own arguments)
-                [*java, "kafka.Kafka", str(settings)],
+            self._process = subprocess.Popen(  # noqa: S603 (as below)
+                [*java, *extra, "kafka.Kafka", str(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
                 start_new_session=True,  # Ctrl-C is for us; the broker is stopped in its turn
             )
-        if not self._detached:
-            self._watchdog = _kill_at_our_end(self._process.pid)
+        self._watchdog = _kill_at_our_end(self._process.pid)
+        try:
+            self._await_answer(self._process, timeout)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _await_answer(self, process: subprocess.Popen[bytes], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
         while not answers(self.bootstrap, timeout=5.0):
-            if self._process.poll() is not None:
-                raise BrokerStartError(f"Kafka ended with exit code {self._end()}:\n{self._tail()}")
+            if process.poll() is not None:
+                raise BrokerStartError(f"Kafka ended with exit code {process.returncode}:\n{self._tail()}")
             if time.monotonic() > deadline:
-                self.kill()
-                raise BrokerStartError(
-                    f"Kafka did not answer on {self.bootstrap} in {timeout} s:\n{self._tail()}"
-                )
+                raise BrokerStartError(f"no answer on {self.bootstrap} in {timeout} s:\n{self._tail()}")
             time.sleep(0.1)
-        return self
 
     def kill(self) -> None:
         """End the broker at once (SIGKILL), as a crash would."""
+        self._dismiss_watchdog()  # first: until we wait for the broker, its id cannot belong to another process
         if self._process:
             self._process.kill()
-            self._end()
+            self._process.wait()
+            self._process = None
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
         """Ask the broker to stop (SIGTERM) and wait; kill it after `timeout` seconds."""
         if self._process:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout)
-            self.kill()
+        self.kill()
+
+    def release(self) -> int:
+        """Let the broker live on when this process ends, and return its process id; it is no longer ours to stop."""
+        pid = self.pid
+        self._dismiss_watchdog()
+        if self._process:
+            self._process.returncode = 0  # else Python complains that we leave it running
+            self._process = None
+        return pid
 
     def restart(self) -> None:
         """Stop the broker if it runs, and start it with the same data on the same port."""
@@ -222,62 +188,61 @@ class LocalBroker:
     ) -> None:
         self.stop()
 
-    def _ports(self, port: int | None) -> tuple[int, int]:
-        """Both ports of this folder: those it had before, except a newly given one for clients."""
-        file = self.directory / "ports.json"
-        before = json.loads(file.read_text()) if file.exists() else {}
-        client = port or before.get("client") or free_port()
-        controller = before.get("controller") or free_port()
-        file.write_text(json.dumps({"client": client, "controller": controller}))
-        return client, controller
-
-    def _write_settings(self) -> Path:
-        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{HOST}:{self._controller_port}"
-        settings = _SETTINGS | {
-            "log.dirs": str(self.directory / "data"),
-            "listeners": listeners,
-            "advertised.listeners": listeners,
-            "controller.quorum.bootstrap.servers": f"{HOST}:{self._controller_port}",
-        }
-        path = self.directory / "server.properties"
-        lines = [f"{name}={value}\n" for name, value in (settings | self._config).items()]
-        path.write_text("".join(lines), encoding="utf-8")
-        return path
-
-    def _format(self, java: list[str], settings: Path) -> None:
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        formatted = subprocess.run(  # noqa: S603 (as above)
-            [
-                *java,
-                "kafka.tools.StorageTool",
-                "format",
-                "--standalone",
-                f"--cluster-id={identity}",  # with "=", because an identity may begin with "-"
-                f"--config={settings}",
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if formatted.returncode:
-            raise BrokerStartError(
-                f"Kafka's folder could not be formatted:\n{formatted.stdout}{formatted.stderr}"
-            )
-
-    def _end(self) -> int:
-        """Take leave of a process that has ended or is about to: nothing of it stays, not even a zombie."""
-        assert self._process is not None  # noqa: S101 (callers have looked)
+    def _dismiss_watchdog(self) -> None:
         if self._watchdog:
-            # First the watchdog: until we wait for the broker, its process id cannot belong to anyone else.
             self._watchdog.kill()
             self._watchdog.communicate()
             self._watchdog = None
-        code = self._process.wait()
-        self._process = None
-        return code
 
     def _tail(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:]
+
+
+def _java(distribution: Distribution, *, rehearsed: bool) -> list[str]:
+    """The start of each command line; `rehearsed` makes use of the start cache, and makes it where it is missing."""
+    java = [str(distribution.java), *_JVM, "-cp", distribution.classpath]
+    if not rehearsed:
+        return java
+    if not distribution.start_cache.exists():
+        with locked(distribution.folder):
+            if not distribution.start_cache.exists():
+                _rehearse(distribution)
+    return [*java, f"-XX:AOTCache={distribution.start_cache}"]
+
+
+def _rehearse(distribution: Distribution) -> None:
+    """Start and stop a broker once and let Java keep what it loaded and linked (JEP 483, 514 and 515).
+
+    Later starts take half the time. A cache that does not fit (another Java, changed jars) is ignored by Java itself.
+    """
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=distribution.folder) as scratch:
+        cache = Path(scratch) / "start.aot"
+        broker = LocalBroker(Path(scratch) / "broker")
+        broker._start(  # noqa: SLF001 (the same module)
+            _java(distribution, rehearsed=False), START_TIMEOUT, f"-XX:AOTCacheOutput={cache}"
+        )
+        broker.stop(_REHEARSAL_STOP_TIMEOUT)
+        cache.touch()  # where Java could make none, an empty one keeps us from trying at each start
+        cache.rename(distribution.start_cache)
+
+
+def _format(java: list[str], settings: Path) -> None:
+    identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    formatted = subprocess.run(  # noqa: S603 (our own java, our own arguments)
+        [
+            *java,
+            "kafka.tools.StorageTool",
+            "format",
+            "--standalone",
+            f"--cluster-id={identity}",  # with "=", because an identity may begin with "-"
+            f"--config={settings}",
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if formatted.returncode:
+        raise BrokerStartError(f"the folder could not be formatted:\n{formatted.stdout}{formatted.stderr}")
 
 
 def _kill_at_our_end(pid: int) -> subprocess.Popen[bytes]:

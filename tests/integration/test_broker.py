@@ -146,19 +146,48 @@ def test_a_stale_state_file_is_no_broker(folder: Path, content: str) -> None:
     assert not local.stop(folder)
 
 
-def test_an_unfinished_installation_is_not_taken_for_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_start_cache_that_does_not_fit_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = local.install()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    there = tmp_path / here.folder.relative_to(here.folder.parent.parent)
+    there.mkdir(parents=True)
+    (there / "jars").symlink_to(here.jars)
+    (there / here.start_cache.name).write_bytes(b"of another Java")
+    with LocalBroker(tmp_path / "broker") as broker:
+        assert broker.alive
+
+
+class _Repository:
+    """Stands in for the repository of jars: every artifact of it is the same file, or the network is away."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+
+    def __call__(self, **_: object) -> "_Repository":
+        return self
+
+    def project(self, *_: str) -> "_Repository":
+        return self
+
+    def at_version(self, _: str) -> "_Repository":
+        return self
+
+    def artifact(self) -> "_Repository":
+        return self
+
+    def resolve(self) -> Path:
+        if self.file is None:
+            raise OSError("no network")
+        return self.file
+
+
+@pytest.mark.parametrize(("reachable", "complaint"), [(False, "no network"), (True, "SHA-256")])
+def test_what_cannot_be_fetched_or_is_not_genuine_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reachable: bool, complaint: str
 ) -> None:
-    monkeypatch.setattr("kuayu.broker._install.MavenContext", _Nowhere)
-    with pytest.raises(BrokerInstallError, match="could not be fetched"):
-        local.install(tmp_path)
-    assert not (tmp_path / "jars").exists()
-
-
-class _Nowhere:
-    """A repository that has nothing."""
-
-    def __init__(self, **_: object) -> None: ...
-
-    def project(self, *_: str) -> "_Nowhere":
-        raise OSError("no network")
+    forged = tmp_path / "forged.jar"
+    forged.write_bytes(b"something else")
+    monkeypatch.setattr("kuayu.broker._install.MavenContext", _Repository(forged if reachable else None))
+    with pytest.raises(BrokerInstallError, match=complaint):
+        local.install(tmp_path / "kafka")
+    assert not (tmp_path / "kafka" / "jars").exists()
