@@ -5,9 +5,7 @@ import keyword
 import textwrap
 from pathlib import Path
 
-from schemas._source import NAMESPACE, Json, SchemaError, Source, definitions
-
-MODELS_FILE = Path(__file__).parent / "models.py"
+from schemas._source import NAMESPACE, ROOT, Json, SchemaError, Source
 
 _HEAD = '''\
 """Typed models of all contracts. Generated from the .avsc files by `python -m schemas generate`: never edit."""
@@ -17,7 +15,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from schemas._record import Event, Instant, Int, Long, Record
 '''
@@ -41,13 +39,7 @@ def models_text(source: Source) -> str:
     Raises:
         SchemaError: a schema that no model can be made for; says where and what would be right.
     """
-    known: dict[str, Json] = {}
-    for name in [*source.types, *source.events]:
-        known |= {
-            key: value
-            for key, value in definitions(source.normal(name, docs=True)).items()
-            if key not in known
-        }
+    known = source.all_definitions()
     writer = _Writer(known, frozenset(source.events))
     classes = [writer.definition(full) for full in known]
     names = [_class_name(full) for full in sorted(source.events)]
@@ -61,18 +53,22 @@ def models_text(source: Source) -> str:
 _EVENTS_DOC = '"""The model of each event type, by the full name of its schema."""\n'
 
 
-def generate(folder: Path | None = None, target: Path = MODELS_FILE) -> bool:
-    """Writes the models for the `.avsc` files of `folder`; True if that changed the file."""
-    text = models_text(Source(folder))
-    if target.exists() and target.read_text("utf-8") == text:
+def generate(root: Path = ROOT) -> bool:
+    """Writes `models.py` for the `.avsc` files under `root`; True if that changed the file.
+
+    Raises:
+        SchemaError: as `models_text`.
+    """
+    if not models_drifted(root):
         return False
-    target.write_text(text, "utf-8")
+    (root / "models.py").write_text(models_text(Source(root)), "utf-8")
     return True
 
 
-def models_drifted(folder: Path | None = None, target: Path = MODELS_FILE) -> bool:
-    """Whether the models are not what `generate` would write now."""
-    return not target.exists() or target.read_text("utf-8") != models_text(Source(folder))
+def models_drifted(root: Path = ROOT) -> bool:
+    """Whether `models.py` is not what `generate` would write now."""
+    target = root / "models.py"
+    return not target.exists() or target.read_text("utf-8") != models_text(Source(root))
 
 
 def _class_name(full: str) -> str:
@@ -122,9 +118,7 @@ class _Writer:
         if kind == "array":
             return f"tuple[{self._type(node['items'], where)}, ...]"
         if kind == "map":
-            return f"Mapping[str, {self._type(node['values'], where)}]"
-        if "name" in node:
-            return _class_name(node["name"])
+            raise SchemaError(where, "maps have no field paths; use an array of records with a key field")
         try:
             return _LOGICAL[kind, node["logicalType"]]
         except KeyError:
@@ -141,8 +135,6 @@ class _Writer:
             return f"{_class_name(branch['name'])}.{value.upper()}"
         if kind == "array" and value == []:
             return "()"
-        if kind == "map" and value == {}:
-            return "field(default_factory=dict)"
         scalars: dict[str, tuple[type, ...]] = {
             "boolean": (bool,),
             "int": (int,),

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 NAMESPACE = "kuayu"
-AVRO_FOLDER = Path(__file__).parent / "avro"
+ROOT = Path(__file__).parent
+"""Where the committed contracts are: `avro/`, `history/`, `catalogue.yaml`, `models.py`."""
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 NAMED = frozenset({"record", "enum", "fixed"})
@@ -39,7 +40,7 @@ class SchemaError(ValueError):
 
 
 class Source:
-    """The `.avsc` files of one folder: event types at its top, shared named types in `types/`.
+    """The `.avsc` files under `root`: event types in `avro/`, shared named types in `avro/types/`.
 
     `events` and `types` map full names to the JSON data as written.
 
@@ -47,15 +48,29 @@ class Source:
         SchemaError: a file is not JSON, or holds another type than its name says.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or AVRO_FOLDER
-        self.events = dict(_read_folder(self.folder))
-        self.types = dict(_read_folder(self.folder / "types"))
+    def __init__(self, root: Path = ROOT) -> None:
+        self.events = dict(_read_folder(root / "avro"))
+        self.types = dict(_read_folder(root / "avro" / "types"))
 
     def normal(self, name: str, *, docs: bool = False) -> Json:
         """The normal form of the event type or shared type `name`; with its documentation if `docs`."""
         written = self.events.get(name) or self.types[name]
         return normal_form(written, library=self.types, docs=docs, where=name)
+
+    def all_definitions(self) -> dict[str, Json]:
+        """Every named type of these files, documentation included, each after those it is made of.
+
+        Raises:
+            SchemaError: one name is defined in two ways.
+        """
+        found: dict[str, Json] = {}
+        for name in [*self.types, *self.events]:
+            for full, node in definitions(self.normal(name, docs=True)).items():
+                if found.setdefault(full, node) != node:
+                    raise SchemaError(
+                        name, f"{full} is defined another way elsewhere; make it a file in types/"
+                    )
+        return found
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, Json]]:
@@ -85,30 +100,38 @@ def normal_form(
     """The normal form of a schema as written, with names it does not define taken from `library`.
 
     Raises:
-        SchemaError: not an Avro schema, an unknown name, a recursive type (events are trees, and a decoder of a
-            recursive type can be led arbitrarily deep by garbage), or an array or map whose items take no bytes
-            (its garbage could claim any number of items).
+        SchemaError: not an Avro schema, an unknown name, a recursive type (a decoder of one can be led arbitrarily
+            deep by garbage), or a type whose values take no bytes (a few bytes of garbage could claim any number).
     """
     return _Normaliser(library or {}, docs=docs).visit(written, None, where)
 
 
+def canonical(normal: Json) -> str:
+    """JSON data as the one text that its digest is taken of: keys sorted, no blanks, UTF-8 characters as they are."""
+    return json.dumps(normal, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def definitions(normal: Json) -> dict[str, Json]:
-    """All named types of a schema in normal form by full name, each after those it is made of."""
+    """All named types of a schema in normal form by full name, each after those it is made of.
+
+    Inside of each, other named types are only called by name.
+    """
     found: dict[str, Json] = {}
 
-    def visit(node: Json) -> None:
+    def flat(node: Json) -> Json:
         if isinstance(node, list):
-            for branch in node:
-                visit(branch)
-        elif isinstance(node, dict):
-            for part in ("items", "values"):
-                visit(node.get(part))
-            for field in node.get("fields", ()):
-                visit(field["type"])
-            if node["type"] in NAMED:
-                found[node["name"]] = node
+            return [flat(branch) for branch in node]
+        if isinstance(node, str):
+            return node
+        out = node | {part: flat(node[part]) for part in ("items", "values") if part in node}
+        if "fields" in node:
+            out["fields"] = [field | {"type": flat(field["type"])} for field in node["fields"]]
+        if node["type"] not in NAMED:
+            return out
+        found[node["name"]] = out
+        return node["name"]
 
-    visit(normal)
+    flat(normal)
     return found
 
 
@@ -121,9 +144,11 @@ class _Normaliser:
 
     def visit(self, node: Json, namespace: str | None, where: str) -> Json:  # noqa: PLR0911 - one return a kind
         if isinstance(node, str):
+            if node == "null":
+                raise SchemaError(where, "null stands only in a union")
             return node if node in PRIMITIVES else self._reference(node, namespace, where)
         if isinstance(node, list):
-            return [self.visit(branch, namespace, where) for branch in node]
+            return [branch if branch == "null" else self.visit(branch, namespace, where) for branch in node]
         if not isinstance(node, dict) or "type" not in node:
             raise SchemaError(where, f"{node!r} is not an Avro schema")
         kind = node["type"]
@@ -134,8 +159,6 @@ class _Normaliser:
         if kind in {"array", "map"}:
             part = "items" if kind == "array" else "values"
             inner = self.visit(node.get(part), namespace, f"{where}[]")
-            if kind == "array" and self._takes_no_bytes(inner):
-                raise SchemaError(where, "an array's items must take at least one byte each")
             return {"type": kind, part: inner} | self._kept(node)
         if kind in PRIMITIVES:
             kept = self._kept(node)
@@ -162,17 +185,19 @@ class _Normaliser:
         if aliases := node.get("aliases"):
             out["aliases"] = [full_name(alias, own) for alias in aliases]
         if kind == "record":
-            if not isinstance(node.get("fields"), list):
-                raise SchemaError(where, f"record {full} needs a list of fields")
+            if not node.get("fields") or not isinstance(node["fields"], list):
+                raise SchemaError(where, f"record {full} needs a list of at least one field")
             out["fields"] = [self._field(field, own, where) for field in node["fields"]]
         elif kind == "enum":
-            if not node.get("symbols"):
-                raise SchemaError(where, f"enum {full} needs symbols")
+            if not node.get("symbols") or not isinstance(node["symbols"], list):
+                raise SchemaError(where, f"enum {full} needs a list of symbols")
             out["symbols"] = node["symbols"]
             if "default" in node:
                 out["default"] = node["default"]
         else:
-            out["size"] = node.get("size")
+            if not isinstance(node.get("size"), int) or node["size"] < 1:
+                raise SchemaError(where, f"fixed {full} needs a size of at least 1 byte")
+            out["size"] = node["size"]
         self._open.remove(full)
         self._known[full] = out
         return out
@@ -187,14 +212,6 @@ class _Normaliser:
         if field.get("aliases"):
             out["aliases"] = field["aliases"]
         return out
-
-    def _takes_no_bytes(self, node: Json) -> bool:
-        node = self._known.get(node, node) if isinstance(node, str) else node
-        if isinstance(node, dict):
-            if node["type"] == "record":
-                return all(self._takes_no_bytes(field["type"]) for field in node["fields"])
-            return node["type"] == "null" or node.get("size") == 0
-        return bool(node == "null")
 
     def _kept(self, node: Json) -> dict[str, Json]:
         return {key: node[key] for key in _KEPT if key in node}
