@@ -1,0 +1,79 @@
+# Each target sets up what it needs: Python 3.11 or later (with venv) and make are enough.
+#   make demo [CASES=500] [LOG=events.csv.gz]   all three stages on a real broker, until Ctrl-C or that many cases
+#   make test | lint | types | format | coverage | bench | browser | slow | lock | clean
+# ARGS= is handed to the command behind a target: make test ARGS="-k lanes"
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+SDK := $(wildcard producers/sdk/pyproject.toml)
+PACKAGES := $(patsubst %/__init__.py,%,$(wildcard schemas/__init__.py jurisdictions/__init__.py cases/__init__.py \
+	bus/__init__.py web/__init__.py producers/__init__.py consumers/__init__.py monitoring/__init__.py \
+	kuayu/__init__.py)) $(wildcard producers/sdk/kuayu_client)
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow browser coverage lint types format bench lock clean
+
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+# The lock file is complete, so nothing is resolved here; what is not run needs no compiling ahead.
+$(READY): requirements.lock pyproject.toml $(SDK)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	@echo "Setting up .venv (after changes only; a minute the first time) ..."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
+		-r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		-e . $(if $(SDK),-e producers/sdk)
+	@touch $@
+
+setup: $(READY)
+
+demo: $(READY)
+	@$(BIN)/kuayu demo $(if $(CASES),--cases $(CASES)) $(if $(LOG),--log $(LOG)) $(ARGS)
+
+test: $(READY)
+	$(PYTEST) -m "not slow and not browser" --cov --cov-report=term $(ARGS)
+
+slow: $(READY)
+	$(PYTEST) -m "slow and not browser" $(ARGS)
+
+browser: $(READY)
+	$(PYTEST) -m browser $(ARGS)
+
+coverage: $(READY)
+	$(PYTEST) -m "not slow and not browser" --cov --cov-report=html $(ARGS)
+	@echo "See htmlcov/index.html"
+
+lint: types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+ifneq ($(wildcard kuayu/cli.py),)
+	$(BIN)/kuayu schemas lint
+	$(BIN)/kuayu schemas check
+	$(BIN)/kuayu directory lint
+endif
+
+types: $(READY)
+	$(BIN)/mypy $(PACKAGES) tests
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	@$(BIN)/kuayu bench $(ARGS)
+
+# Pins every package for every platform, with digests; addresses of registries stay out of it.
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock $(ARGS)
+
+# What was built and cached; the data of brokers and nodes (var/) and .venv stay.
+clean:
+	rm -rf build dist htmlcov *.egg-info producers/sdk/*.egg-info
+	rm -rf .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
