@@ -6,14 +6,14 @@ msgspec's check costs a twentieth of fastavro's own validation and names the fie
 
 import struct
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from io import BytesIO
 from typing import Any, cast
 
 import fastavro
 import msgspec
-from fastavro.validation import validate
+from fastavro.validation import ValidationError, validate
 
 from schemas._compatibility import incompatibilities
 from schemas._paths import instants, values_at
@@ -23,6 +23,9 @@ from schemas._schema import Schema, Schemas, schema_id
 _HEADER = struct.Struct(">bI")
 _NATIVE = (datetime, date, bytes)
 _DIGEST_BYTES = 32
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+"""Between them an instant can be written in every time zone."""
 
 
 class CodecError(Exception):
@@ -87,14 +90,16 @@ def encode(schema: Schema, data: Mapping[str, Any]) -> bytes:
     """Encodes plain data by any schema.
 
     Raises:
-        Invalid: the data does not fit; a field that the schema lacks does not fit either.
+        Invalid: the data does not fit, or has a field that the schema lacks.
     """
     try:
-        validate(data, schema.parsed, strict=True)
-    except (fastavro.validation.ValidationError, ValueError) as error:
-        first = error.errors[0] if isinstance(error, fastavro.validation.ValidationError) else None
-        field = first.field.removeprefix(f"{schema.name}.") if first and first.field else ""
-        raise Invalid(field, str(first or error)) from error
+        validate(data, schema.parsed)
+    except ValidationError as error:
+        wrong = error.errors[0]
+        expected = wrong.schema["type"] if isinstance(wrong.schema, dict) else wrong.schema
+        # The value itself is not told: it may be personal.
+        reason = f"this {type(wrong.datum).__name__} is no value of the Avro type {expected}"
+        raise Invalid((wrong.field or "").removeprefix(f"{schema.name}."), reason) from error
     return _write(schema, data)
 
 
@@ -196,7 +201,7 @@ def _write(schema: Schema, data: Mapping[str, Any]) -> bytes:
     out = BytesIO()
     out.write(_HEADER.pack(0, schema.id))
     try:
-        fastavro.schemaless_writer(out, schema.parsed, data)
+        fastavro.schemaless_writer(out, schema.parsed, data, strict_allow_default=True)
     except (ValueError, TypeError, OverflowError, KeyError) as error:
         raise Invalid("", f"{type(error).__name__}: {error}") from error
     return out.getvalue()
@@ -208,5 +213,7 @@ def _check_instants(path: str, values: Iterable[Any]) -> None:
             raise Invalid(path, f"{value!r} is not a time")
         if value.utcoffset() is None:
             raise Invalid(path, f"{value!r} has no time zone; give an aware time")
+        if not _EARLIEST <= value <= _LATEST:
+            raise Invalid(path, f"{value!r} is not within the years 1 to 9999 everywhere")
         if value.microsecond % 1000:
             raise Invalid(path, f"{value!r} is finer than a millisecond; see whole_millis")

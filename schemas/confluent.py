@@ -4,6 +4,7 @@ Source: Confluent Schema Registry API reference, `/subjects` and `/schemas`. A s
 (RecordNameStrategy); its versions are those of the committed history.
 """
 
+import re
 from typing import TypedDict
 
 from schemas._schema import Schema, Schemas
@@ -119,10 +120,9 @@ def _versions(schemas: Schemas, subject: str) -> tuple[Schema, ...]:
 def _number(version: int | str, *, last: int) -> int:
     if str(version) in {LATEST, "-1"}:
         return last
-    text = str(version)
-    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+    if not re.fullmatch("[1-9][0-9]{0,8}", str(version)):
         raise RegistryError(
             INVALID_VERSION,
             f"The specified version '{version}' is not a valid version id: 1 or more, or latest.",
         )
-    return int(text)
+    return int(version)
