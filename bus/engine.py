@@ -1,0 +1,155 @@
+"""Writer, relay and inbox over one ledger: assembled here, run by three threads, or stepped by a test."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from bus import envelope as env
+from bus.application import Application
+from bus.errors import Fenced
+from bus.inbox import Inbox
+from bus.ledger import Ledger
+from bus.protocols import Clock, Handler, Intake, Observer, Projection, SchemaSource, Topology
+from bus.receiving import Reader
+from bus.relay import Relay
+from bus.transport import TopicPartition, Transport, TransportError
+from bus.unit import Books
+from bus.writer import Writer
+from schemas import Codec, SchemaError, Schemas
+
+_log = structlog.get_logger()
+
+PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries while something is away; the last one repeats."""
+FETCH_EVERY = 1.0
+"""Seconds between looks for schemas that events wait for."""
+
+
+class SystemClock:
+    """The machine's clock, UTC, whole milliseconds."""
+
+    def now(self) -> datetime:
+        instant = datetime.now(UTC)
+        return instant - timedelta(microseconds=instant.microsecond % 1000)
+
+
+class Engine:
+    """The bus of one ledger: which streams it hosts is what its handlers say.
+
+    Building it claims the ledger (whoever owned it is fenced off) and assigns the partitions.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        transport: Transport,
+        handlers: Sequence[Handler],
+        *,
+        schemas: Schemas,
+        topology: Topology,
+        observer: Observer,
+        projections: Sequence[Projection] = (),
+        intakes: Sequence[Intake] = (),
+        source: SchemaSource | None = None,
+        clock: Clock | None = None,
+        client: str = "kuayu",
+    ) -> None:
+        clock = clock or SystemClock()
+        by_stream: Mapping[str, Handler] = {env.stream_of(h.stage, h.code): h for h in handlers}
+        by_topic = {intake.topic: intake for intake in intakes}
+        codec = Codec(schemas)
+        self.ledger = ledger
+        self.books = Books(ledger, ledger.claim(), by_stream)
+        self.application = Application(by_stream, codec, topology)
+        self._consumer = transport.consumer(client)
+        self._producer = transport.producer(client)
+        outward = [lane for lane in self.books.lanes.values() if lane.outward]
+        self.relay = Relay(ledger, self._producer, outward, codec, observer, clock)
+        self.writer = Writer(self.books, self.application, self.relay, projections, observer, clock)
+        reader = Reader(by_stream, codec, topology, by_topic)
+        topics = [env.topic_of(h.stage, h.code) for h in handlers]
+        topics += sorted({env.topic_of("receipts", handler.code) for handler in handlers})
+        topics += by_topic
+        places = [TopicPartition(topic, p) for topic in topics for p in range(topology.partitions(topic))]
+        self.inbox = Inbox(self._consumer, places, self.books, reader, self.writer, observer, clock)
+        self._schemas = schemas
+        self._source = source
+        self._observer = observer
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.failure: BaseException | None = None
+        """Why the engine stopped by itself; None while it runs or when it was stopped."""
+
+    def start(self) -> None:
+        """Run writer, relay and inbox, each in a thread of its own."""
+        steps: list[tuple[str, Callable[[float], bool]]] = [
+            ("writer", self.writer.step),
+            ("relay", self.relay.step),
+            ("inbox", self.inbox.step),
+        ]
+        if self._source is not None:
+            steps.append(("fetcher", self._fetch))
+        for name, step in steps:
+            thread = threading.Thread(target=self._run, args=(name, step), name=f"kuayu-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stop the threads and close the clients; what was committed is all that counts. Bounded by `timeout` s."""
+        self._stop.set()
+        until = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.1, until - time.monotonic()))
+        self._producer.close()
+        self._consumer.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread runs."""
+        return not self._stop.is_set() and all(thread.is_alive() for thread in self._threads)
+
+    def _run(self, name: str, step: Callable[[float], bool]) -> None:
+        tries = 0
+        while not self._stop.is_set():
+            try:
+                if not step(0.1) and self.writer.full:
+                    self._stop.wait(0.01)
+                tries = 0
+            except (TransportError, DBAPIError) as away:
+                pause = PAUSES[min(tries, len(PAUSES) - 1)]
+                tries += 1
+                self._observer.alarm(f"{name}_waits", f"{type(away).__name__}: {away}")
+                self._stop.wait(pause)
+            except BaseException as fatal:  # noqa: BLE001 - whatever it is, going on would be guessing
+                self.failure = fatal
+                self._stop.set()
+                kind = "fenced" if isinstance(fatal, Fenced) else f"{name}_failed"
+                self._observer.alarm(kind, f"{type(fatal).__name__}: {fatal}")
+                _log.critical("engine_stopped", thread=name, exc_info=not isinstance(fatal, Fenced))
+
+    def _fetch(self, _timeout: float) -> bool:
+        """Ask for the schemas that held events wait for (law 9)."""
+        self._stop.wait(FETCH_EVERY)
+        wanted: dict[bytes, tuple[int, str]] = {}
+        for (_stream, _subject), rows in list(self.books.held.items()):
+            if rows[0].awaits.startswith("schema:"):
+                digest = bytes.fromhex(rows[0].awaits.removeprefix("schema:"))
+                if digest not in wanted:
+                    entry = self.books.entry(rows[0].row)
+                    source = env.read(dict(entry.headers)).source
+                    wanted[digest] = (int.from_bytes(entry.value[1:5], "big"), source)
+        for digest, (schema_id, source) in wanted.items():
+            text = self._source.fetch(schema_id, digest, source) if self._source else None
+            if text is None:
+                continue
+            try:
+                self._schemas.add(text, digest)
+            except SchemaError as wrong:
+                self._observer.alarm("schema_wrong", f"{digest.hex()} from {source}: {wrong}")
+                continue
+            self.writer.schema_arrived(digest)
+        return False

@@ -1,0 +1,83 @@
+"""The inbox thread: reads partitions assigned by hand, checks and decodes, and hands over to the writer.
+
+Where it reads on is what the ledger says (law 1); offsets are also told to the broker, only so that lag tools
+work. A position that is no longer there (expired records, a topic made anew) is an alarm, not a reset: reading
+goes on where there is something, and the lanes find out what is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from bus.protocols import Clock, Observer
+from bus.receiving import Reader
+from bus.transport import Consumer, OutOfRangeError, RetriableError, TopicPartition
+from bus.unit import Books
+from bus.writer import Writer
+
+READ_AT_MOST = 1_000
+"""Records of one poll."""
+TELL_EVERY = timedelta(seconds=5)
+
+
+class Inbox:
+    """Reads what is sent to this ledger's streams, one poll at a time (`step`)."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        places: Sequence[TopicPartition],
+        books: Books,
+        reader: Reader,
+        writer: Writer,
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self._consumer = consumer
+        self._reader = reader
+        self._writer = writer
+        self._observer = observer
+        self._clock = clock
+        self._places = places
+        self._books = books
+        self._tell_at = clock.now() + TELL_EVERY
+        self.lag: Mapping[TopicPartition, int] = {}
+        """Records not yet applied, for each partition, as of the last look."""
+        self.looked_at: datetime | None = None
+        positions = {
+            place: books.positions[place].next if place in books.positions else None for place in places
+        }
+        consumer.assign(positions)
+
+    def step(self, timeout: float) -> bool:
+        """One poll, at most `timeout` seconds; False if nothing was read.
+
+        Raises:
+            RetriableError: the broker can't be reached now.
+        """
+        if self._writer.full:
+            return False  # reading waits for the ledger; the broker keeps the rest
+        try:
+            records = self._consumer.poll(timeout, READ_AT_MOST)
+        except OutOfRangeError as lost:
+            self._observer.alarm("position_lost", str(lost))
+            self._consumer.seek(lost.place, lost.earliest)
+            return True
+        if records:
+            incoming = [read for record in records if (read := self._reader.read(record)) is not None]
+            self._writer.offer(incoming)
+        now = self._clock.now()
+        if now >= self._tell_at:
+            self._tell_at = now + TELL_EVERY
+            self._look(now)
+        return bool(records)
+
+    def _look(self, now: datetime) -> None:
+        """Count the lag, and tell the broker where we are."""
+        applied = {place: at.next for place in self._places if (at := self._books.positions.get(place))}
+        self._consumer.commit(applied)
+        try:
+            ends = self._consumer.ends(timeout=1.0)
+        except RetriableError:
+            return
+        self.lag = {place: end - applied.get(place, 0) for place, end in ends.items()}
+        self.looked_at = now

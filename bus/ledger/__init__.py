@@ -1,0 +1,18 @@
+"""One append-only log, three roles: inbox, outbox and audit trail."""
+
+from bus.ledger import merkle, tables
+from bus.ledger.entry import Entry, Kind
+from bus.ledger.store import CaseRow, Head, Ledger, find_case, milliseconds, upsert
+
+__all__ = [
+    "CaseRow",
+    "Entry",
+    "Head",
+    "Kind",
+    "Ledger",
+    "find_case",
+    "merkle",
+    "milliseconds",
+    "tables",
+    "upsert",
+]

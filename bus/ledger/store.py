@@ -1,0 +1,218 @@
+"""The ledger on SQLite (by default) or PostgreSQL: claim it, read it, and commit batches that fence off others."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+from bus.errors import Fenced
+from bus.ledger import merkle
+from bus.ledger.entry import Entry, Kind, decode, encode
+from bus.ledger.tables import batch, case, head, lane, log, metadata
+
+
+class Head(NamedTuple):
+    """The one row that every commit compares and sets."""
+
+    epoch: int
+    """Who owns the ledger: one more for each process that claimed it."""
+    next_row: int
+    batch: int
+    chain: bytes
+    incarnation: int
+    """One more for each time the ledger was restored from a backup (law 11)."""
+
+
+class CaseRow(NamedTuple):
+    """A case as one stream sees it."""
+
+    stream: str
+    subject: str
+    version: int
+    status: str
+    open: bool
+    state: bytes
+
+
+def milliseconds(instant: datetime) -> int:
+    """Since 1970, UTC."""
+    return round(instant.timestamp() * 1000)
+
+
+class Ledger:
+    """One append-only log with its projections, for one or more streams."""
+
+    def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
+        """`url` is SQLAlchemy's (sqlite:///path or postgresql+psycopg://…).
+
+        `synchronous` is SQLite's pragma; NORMAL may lose the last commits at a power cut and is for labelled
+        benchmark runs only.
+        """
+        self.engine = _engine(url, synchronous)
+
+    def create(self) -> None:
+        """Make the tables that are not there, as the newest migration would (tests, throw-away ledgers)."""
+        metadata.create_all(self.engine)
+
+    def claim(self) -> Head:
+        """Become the owner; whoever was it fails at its next commit.
+
+        Raises:
+            Fenced: another process claimed it at the same moment.
+        """
+        with self.engine.begin() as connection:
+            row = connection.execute(select(head)).one_or_none()
+            if row is None:
+                first = Head(1, 1, 0, merkle.NOTHING, 1)
+                connection.execute(insert(head), [{"id": 1, **first._asdict()}])
+                return first
+            old = Head(*row[1:])
+            new = old._replace(epoch=old.epoch + 1)
+            _compare_and_set(connection, old, new)
+            return new
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A short look: every statement sees the newest commit, nothing is locked."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
+    def commit(
+        self,
+        old: Head,
+        entries: Sequence[Entry],
+        lanes: Mapping[tuple[bool, str], int],
+        committed_at: datetime,
+        write: Callable[[Connection], None],
+    ) -> Head:
+        """Append a batch and whatever `write` writes beside it, in one transaction.
+
+        `entries` are numbered from `old.next_row`; `lanes` gives the ids of the lanes they name, by
+        direction (True: outward) and name.
+
+        Raises:
+            Fenced: the head is not the one we left; nothing was written.
+            sqlalchemy.exc.DBAPIError: the database can't or won't; nothing was written.
+        """
+        new = old
+        if entries:
+            encoded = [encode(entry) for entry in entries]
+            last = old.next_row + len(entries) - 1
+            batch_root = merkle.root(encoded)
+            chain = merkle.chain(old.chain, old.batch + 1, old.next_row, last, batch_root)
+            new = old._replace(next_row=last + 1, batch=old.batch + 1, chain=chain)
+        with self.engine.begin() as connection:
+            _compare_and_set(connection, old, new)
+            if entries:
+                connection.execute(
+                    insert(batch),
+                    [
+                        {
+                            "batch": new.batch,
+                            "first_row": old.next_row,
+                            "last_row": last,
+                            "root": batch_root,
+                            "chain": chain,
+                            "epoch": new.epoch,
+                            "committed_at": milliseconds(committed_at),
+                        },
+                    ],
+                )
+                connection.execute(
+                    insert(log),
+                    [
+                        {
+                            "row": entry.row,
+                            "subject": entry.subject,
+                            "lane": lanes[entry.kind is Kind.OUT, entry.lane] if entry.number else None,
+                            "number": entry.number or None,
+                            "entry": blob,
+                        }
+                        for entry, blob in zip(entries, encoded, strict=True)
+                    ],
+                )
+            write(connection)
+        return new
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # Reads that several parts share.
+
+    def head(self) -> Head | None:
+        with self.read() as connection:
+            row = connection.execute(select(head)).one_or_none()
+            return Head(*row[1:]) if row else None
+
+    def case(self, stream: str, subject: str) -> CaseRow | None:
+        with self.read() as connection:
+            return find_case(connection, stream, subject)
+
+    def entries(self, query: Select[Any]) -> list[Entry]:
+        """Log entries by a query over `log.c.entry`."""
+        with self.read() as connection:
+            return [decode(blob) for blob in connection.execute(query).scalars()]
+
+    def history(self, subject: str) -> list[Entry]:
+        """Every row of a case, in row order."""
+        return self.entries(select(log.c.entry).where(log.c.subject == subject).order_by(log.c.row))
+
+    def lane_entries(self, lane_id: int, first: int, last: int) -> list[Entry]:
+        """The rows of a lane with numbers from `first` to `last`, in order."""
+        numbers = log.c.number.between(first, last)
+        return self.entries(select(log.c.entry).where(log.c.lane == lane_id, numbers).order_by(log.c.number))
+
+    def lanes(self, *, outward: bool) -> list[Any]:
+        with self.read() as connection:
+            return list(connection.execute(select(lane).where(lane.c.outward == outward).order_by(lane.c.id)))
+
+
+def find_case(connection: Connection, stream: str, subject: str) -> CaseRow | None:
+    row = connection.execute(
+        select(case).where(case.c.stream == stream, case.c.subject == subject),
+    ).one_or_none()
+    return CaseRow(*row) if row else None
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or replace those with the same primary key; complete rows only."""
+    if rows:
+        connection.execute(_upsert(table, connection.dialect.name), list(rows))
+
+
+@cache
+def _upsert(table: Table, dialect: str) -> Any:
+    statement = (insert_postgresql if dialect == "postgresql" else insert_sqlite)(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
+    found = connection.execute(
+        update(head)
+        .where(head.c.epoch == old.epoch, head.c.next_row == old.next_row, head.c.chain == old.chain)
+        .values(new._asdict()),
+    )
+    if found.rowcount != 1:
+        raise Fenced(f"another process owns this ledger (we were epoch {old.epoch})")
+
+
+def _engine(url: str, synchronous: str) -> Engine:
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def pragmas(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA synchronous={synchronous}")
+            cursor.execute("PRAGMA busy_timeout=5000")
+            cursor.close()
+
+    return engine

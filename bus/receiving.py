@@ -1,0 +1,242 @@
+"""What a receiver does with a record: the lane's rules, as TCP has them for bytes (laws 3 and 5).
+
+Below the lane's mark it is a duplicate, dropped and answered; the next number is taken; beyond, it is dropped
+and the sender is asked to go back. What is not verified never takes a number: it is quarantined.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from bus import envelope as env
+from bus.application import Application
+from bus.envelope import Envelope, LaneName, Malformed
+from bus.errors import CommandRefused
+from bus.ledger import Entry, Kind, milliseconds
+from bus.protocols import Command, Intake, Topology
+from bus.transport import Record, TopicPartition
+from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Lane, Unit
+from schemas import Codec, CodecError
+from schemas.models import Receipt, ResendRequested, Tombstone
+
+
+class Garbage(NamedTuple):
+    """Not verified: who sent it and where it belongs can't be trusted."""
+
+    record: Record
+    reason: str
+
+
+class LaneEvent(NamedTuple):
+    """Verified as far as that can be done without the ledger."""
+
+    record: Record
+    headers: Mapping[str, bytes]
+    envelope: Envelope
+    stream: str
+    digest: bytes
+    lane_hash: bytes
+
+
+class Control(NamedTuple):
+    """A receipt, or a request to go back."""
+
+    record: Record
+    envelope: Envelope
+    data: Receipt | ResendRequested
+
+
+class Submission(NamedTuple):
+    """From the intake topic: a local system's own words, or why they can't be understood."""
+
+    record: Record
+    intake: Intake
+    data: Any
+    command: Command | None
+    error: Exception | None
+
+
+Incoming = Garbage | LaneEvent | Control | Submission
+
+_lane_name = lru_cache(maxsize=65_536)(LaneName.parse)
+
+
+class Reader:
+    """Turns records into what the writer takes; needs no ledger, so it runs before the writer."""
+
+    def __init__(
+        self, streams: Collection[str], codec: Codec, topology: Topology, intakes: Mapping[str, Intake]
+    ) -> None:
+        self._streams = frozenset(streams)
+        self._codec = codec
+        self._topology = topology
+        self._intakes = intakes
+
+    def read(self, record: Record) -> Incoming | None:
+        """What a record is; None for a receipt to another ledger of this jurisdiction."""
+        intake = self._intakes.get(record.topic)
+        if intake is not None:
+            return self._submission(record, intake)
+        try:
+            headers = {name: value for name, value in record.headers if value is not None}
+            envelope = env.read(headers)
+            if record.topic.startswith("kuayu.receipts."):
+                return self._control(record, envelope)
+            return self._event(record, headers, envelope)
+        except (Malformed, CodecError) as wrong:
+            return Garbage(record, str(wrong))
+
+    def _event(self, record: Record, headers: Mapping[str, bytes], envelope: Envelope) -> LaneEvent:
+        if record.value is None:
+            raise Malformed("no body")
+        if record.key != envelope.subject.encode() or not envelope.subject or "\0" in envelope.subject:
+            raise Malformed("the key is not the case id of ce_subject")
+        source_stage = self._check_lane(record, envelope)
+        if envelope.number < 1 or envelope.incarnation < 1:
+            raise Malformed("numbers and incarnations begin at 1")
+        stage = record.topic.split(".")[1]
+        allowed = self._topology.may_send(envelope.type, source_stage, stage)
+        if allowed is False and envelope.type != env.TOMBSTONE:
+            raise Malformed(f"{source_stage} may not send {envelope.type} to {stage}")
+        try:
+            lane_hash = bytes.fromhex(headers[env.LANE_HASH].decode())
+        except (KeyError, ValueError):
+            raise Malformed(f"{env.LANE_HASH}: missing or not hexadecimal") from None
+        digest = self._content(headers, record.value, envelope)
+        return LaneEvent(record, headers, envelope, env.stream_of_topic(record.topic), digest, lane_hash)
+
+    def _check_lane(self, record: Record, envelope: Envelope) -> str:
+        """Whether the lane is one that this sender has to this inbox for this case. Returns the sender's stage."""
+        name = _lane_name(envelope.lane)
+        if (name.topic, name.partition) != (record.topic, record.partition):
+            raise Malformed("ce_lane names another inbox than this one")
+        if env.stream_of_topic(name.source) != envelope.source:
+            raise Malformed("ce_lane does not begin at the inbox of ce_source")
+        for topic, partition in ((name.source, name.source_partition), (name.topic, name.partition)):
+            partitions = self._topology.partitions(topic)
+            if not partitions:
+                raise Malformed(f"{topic} is no inbox of the directory")
+            if env.partition_of(envelope.subject, partitions) != partition:
+                raise Malformed(f"this case does not belong to {topic}/{partition}")
+        return envelope.source.split("/")[1]
+
+    def _content(self, headers: Mapping[str, bytes], value: bytes, envelope: Envelope) -> bytes:
+        if envelope.type == env.TOMBSTONE:  # it stands for an original, and continues the lane as that would
+            original = self._codec.decode(value, envelope.digest)
+            if not isinstance(original, Tombstone):
+                raise Malformed("the envelope says Tombstone, the body is none")
+            return original.original_digest
+        return env.content_digest(headers, value)
+
+    def _control(self, record: Record, envelope: Envelope) -> Control | None:
+        name = _lane_name(envelope.subject)
+        if env.stream_of_topic(name.source) not in self._streams:
+            return None
+        if env.stream_of_topic(name.topic) != envelope.source:
+            raise Malformed("only a lane's receiver may speak of it")
+        if record.key != envelope.subject.encode() or record.value is None:
+            raise Malformed("the key is not the lane of ce_subject, or there is no body")
+        data = self._codec.decode(record.value, envelope.digest)
+        if not isinstance(data, Receipt | ResendRequested) or data.lane != envelope.subject:
+            raise Malformed("neither a receipt nor a request to go back for the lane of ce_subject")
+        return Control(record, envelope, data)
+
+    def _submission(self, record: Record, intake: Intake) -> Submission:
+        data = None
+        try:
+            data = self._codec.decode(record.value or b"")
+            if type(data).__name__ != intake.type:
+                raise Malformed(f"expected {intake.type}, found {type(data).__name__}")  # noqa: TRY301 - answered
+            return Submission(record, intake, data, intake.command(record, data), None)
+        except (Malformed, CodecError, CommandRefused) as wrong:
+            return Submission(record, intake, data, None, wrong)
+
+
+def quarantine(unit: Unit, garbage: Garbage) -> str:
+    """Keep a sample, count it, answer nothing. Its lane and partition go on."""
+    record = garbage.record
+    place = TopicPartition(record.topic, record.partition)
+    if unit.books.quarantined + len(unit.quarantine) < QUARANTINE_KEPT:
+        value = record.value or b""
+        unit.quarantine.append(
+            {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "seen_at": milliseconds(unit.now),
+                "reason": garbage.reason,
+                "size": len(value),
+                "sample": value[:QUARANTINE_SAMPLE],
+            },
+        )
+    unit.move(place, record.offset, "quarantined")
+    return "quarantined"
+
+
+def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
+    """Take an event, drop a duplicate, or ask for what is missing. Returns the outcome's name."""
+    record, envelope = event.record, event.envelope
+    place = TopicPartition(record.topic, record.partition)
+    lane = unit.lane(envelope.lane, outward=False)
+    if envelope.incarnation > lane.incarnation:  # new to us, or the sender was restored: numbers begin at 1
+        lane = unit.begun(lane, envelope.incarnation)
+    if envelope.incarnation < lane.incarnation:
+        unit.move(place, record.offset, "duplicate")
+        return "duplicate"
+    if envelope.number <= lane.number:
+        return _again(unit, event, lane)
+    if lane.stopped or envelope.number > lane.number + 1:
+        unit.move(place, record.offset, "ahead")
+        if not lane.stopped:
+            unit.ask(lane)
+        return "ahead"
+    if env.link(lane.hash, event.digest) != event.lane_hash:
+        return quarantine(unit, Garbage(record, "its hash does not continue the lane"))
+    unit.set_lane(lane._replace(number=envelope.number, hash=event.lane_hash))
+    entry = Entry(
+        row=unit.next_row,
+        kind=Kind.IN,
+        stream=event.stream,
+        subject=envelope.subject,
+        type=envelope.type,
+        recorded_ms=milliseconds(unit.now),
+        headers=tuple(event.headers.items()),
+        value=record.value or b"",
+        lane=lane.name,
+        incarnation=lane.incarnation,
+        number=envelope.number,
+        lane_hash=event.lane_hash,
+        place=(record.topic, record.partition, record.offset),
+        id=envelope.id,
+    )
+    outcome = application.event(unit, event.stream, lane, entry, envelope)
+    unit.move(place, record.offset, "taken")
+    unit.receipt(lane, envelope.number)
+    return outcome
+
+
+def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
+    """A number that was taken before: the same event is a duplicate, another one is a contradiction."""
+    record, envelope = event.record, event.envelope
+    place = TopicPartition(record.topic, record.partition)
+    known = _hash_at(unit, lane, envelope.number)
+    if known != event.lane_hash:
+        before = _hash_at(unit, lane, envelope.number - 1)
+        if before is None or env.link(before, event.digest) != event.lane_hash:
+            return quarantine(unit, Garbage(record, "its hash is not the lane's"))
+        unit.set_lane(lane._replace(stopped=f"number {envelope.number} came with two contents"))
+    unit.move(place, record.offset, "duplicate")
+    unit.receipt(lane, envelope.number)
+    return "duplicate"
+
+
+def _hash_at(unit: Unit, lane: Lane, number: int) -> bytes | None:
+    if number == lane.number:
+        return lane.hash
+    if number == 0:
+        return env.NO_HASH
+    for entry in reversed(unit.entries):
+        if entry.kind is Kind.IN and entry.lane == lane.name and entry.number == number:
+            return entry.lane_hash
+    found = unit.books.ledger.lane_entries(lane.id, number, number)
+    return found[0].lane_hash if found else None

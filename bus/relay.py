@@ -1,0 +1,327 @@
+"""The relay sends committed out rows, each lane in order, and never passes an unacknowledged row (law 2).
+
+Its memory is bounded: it is handed rows as they are committed and reads the ledger where it fell behind. A
+retriable failure stops that lane only, with doubling pauses; a permanent one sends a tombstone in the row's
+place. What stays without a receipt is probed: the oldest open row and the last, at doubling intervals (law 4).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from bus import envelope as env
+from bus.application import UNRECEIPTED
+from bus.envelope import LaneName
+from bus.ledger import Entry, Ledger
+from bus.protocols import Clock, Observer
+from bus.transport import Outbound, PermanentError, Producer, TransportError
+from bus.unit import Lane
+from schemas import Codec
+from schemas.models import Tombstone
+
+IN_FLIGHT = 1_000
+"""Rows of one lane that were sent and are not yet acknowledged."""
+HELD_ROWS = 20_000
+"""Committed rows kept in memory over all lanes; what is beyond is read from the ledger when its turn comes."""
+READ_ROWS = 500
+PAUSE_FIRST, PAUSE_AT_MOST = timedelta(milliseconds=200), timedelta(seconds=30)
+PROBE_FIRST, PROBE_AT_MOST = timedelta(seconds=20), timedelta(minutes=10)
+PROBE_IDLE = timedelta(minutes=15)
+LOOK_EVERY = timedelta(seconds=1)
+ACK_WAIT = 0.003
+"""Seconds between two looks at acknowledgements while some are outstanding."""
+
+
+class LaneSender:
+    """One lane's place in the relay."""
+
+    def __init__(self, lane: Lane, now: datetime) -> None:
+        self.lane = lane
+        self.name = LaneName.parse(lane.name)
+        self.receipted = self.name.topic.split(".")[1] not in UNRECEIPTED
+        self.last = lane.number
+        """The last number committed."""
+        self.acknowledged = lane.cursor
+        self.mark = lane.mark
+        self.queue: deque[Entry] = deque()
+        self.next = lane.cursor + 1
+        """The next number to be sent; the queue, if there is one, begins with it."""
+        self.results: deque[tuple[int, TransportError | None]] = deque()
+        """What became of sends, put here by the transport's threads."""
+        self.outstanding = 0
+        self.early: set[int] = set()
+        """Acknowledged out of turn: what follows a failed row, or what was sent again."""
+        self.failure: TransportError | None = None
+        self.tombstones: set[int] = set()
+        self.pause = PAUSE_FIRST
+        self.not_before = now
+        self.probe_pause = PROBE_FIRST
+        self.probe_at = now + PROBE_FIRST
+
+    @property
+    def behind(self) -> int:
+        """Rows that are committed and not acknowledged."""
+        return self.last - self.acknowledged
+
+    @property
+    def idle(self) -> bool:
+        return not (self.outstanding or self.results or self.failure) and self.next > self.last
+
+
+class Relay:
+    """Sends what was committed, one round at a time (`step`)."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        producer: Producer,
+        lanes: Sequence[Lane],
+        codec: Codec,
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._producer = producer
+        self._codec = codec
+        self._observer = observer
+        self._clock = clock
+        now = clock.now()
+        self._senders = {lane.name: LaneSender(lane, now) for lane in lanes}
+        self._told: deque[Outbound] = deque()
+        self._lock = threading.Condition()
+        self._rows = 0
+        self._active = dict.fromkeys(self._senders)
+        """Names of lanes with something to send or to settle, in order (a dict, used as an ordered set)."""
+        self._look_at = now
+
+    # From the writer's thread.
+
+    def offer(self, entries: Sequence[Entry], lanes: Mapping[str, Lane]) -> None:
+        """Rows that were just committed, in row order, with the lanes they stand in."""
+        with self._lock:
+            for entry in entries:
+                sender = self._senders.get(entry.lane) or self._begin(lanes[entry.lane])
+                sender.last = entry.number
+                self._active[entry.lane] = None
+                expected = sender.next + len(sender.queue)
+                if entry.number == expected and self._rows < HELD_ROWS:
+                    sender.queue.append(entry)
+                    self._rows += 1
+            self._lock.notify()
+
+    def _begin(self, lane: Lane) -> LaneSender:
+        fresh = lane._replace(number=0, cursor=0, mark=0)
+        sender = self._senders[lane.name] = LaneSender(fresh, self._clock.now())
+        return sender
+
+    def tell(self, messages: Sequence[Outbound]) -> None:
+        """Receipts and requests: sent once, in no lane; they are restated if they are lost."""
+        with self._lock:
+            self._told.extend(messages)
+            self._lock.notify()
+
+    def rewind(self, lane: str, number: int) -> None:
+        """The receiver asks for everything from this number again."""
+        with self._lock:
+            sender = self._senders[lane]
+            if number < sender.next:
+                self._restart(sender, number)
+                self._active[lane] = None
+            self._lock.notify()
+
+    def closed(self, lane: str, mark: int) -> None:
+        """Receipted up to here."""
+        with self._lock:
+            sender = self._senders.get(lane)
+            if sender is None:
+                return
+            if mark > sender.mark or mark == sender.last:
+                sender.probe_pause = PROBE_FIRST
+                sender.probe_at = self._clock.now() + (PROBE_IDLE if mark == sender.last else PROBE_FIRST)
+            sender.mark = mark
+            sender.acknowledged = max(sender.acknowledged, mark)  # receipted is more than acknowledged
+
+    def acknowledged(self) -> Mapping[str, int]:
+        """Up to where each lane is acknowledged by the broker."""
+        with self._lock:
+            return {name: sender.acknowledged for name, sender in self._senders.items()}
+
+    # For those who watch.
+
+    def backlog(self) -> Mapping[str, tuple[int, int]]:
+        """For each lane: rows not acknowledged, and rows not receipted."""
+        with self._lock:
+            return {
+                name: (sender.behind, sender.last - sender.mark if sender.receipted else 0)
+                for name, sender in self._senders.items()
+            }
+
+    # The one thread.
+
+    def step(self, timeout: float) -> bool:
+        """One round over the lanes with work; waits at most `timeout` seconds if there was none."""
+        now = self._clock.now()
+        worked = self._tell_all()
+        with self._lock:
+            senders = [self._senders[name] for name in self._active]
+        waiting = False
+        for sender in senders:
+            self._settle(sender, now)
+            worked |= self._send(sender, now)
+            waiting |= sender.outstanding > 0
+            if sender.idle:
+                with self._lock:
+                    if sender.idle:
+                        self._active.pop(sender.lane.name, None)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            self._probe_all(now)
+        self._producer.poll(0)
+        if not worked:
+            with self._lock:
+                self._lock.wait(min(timeout, ACK_WAIT) if waiting else timeout)
+        return worked
+
+    def _tell_all(self) -> bool:
+        worked = False
+        while self._told:
+            message = self._told.popleft()
+            try:
+                self._producer.send(message, _forget)
+            except TransportError as error:
+                self._observer.alarm("receipt_not_sent", str(error))
+                break
+            worked = True
+        return worked
+
+    def _settle(self, sender: LaneSender, now: datetime) -> None:
+        """Move the cursor over what is acknowledged in order; after a failure, go back to the first that is not."""
+        while sender.results:
+            number, error = sender.results.popleft()
+            sender.outstanding -= 1
+            if error is not None:
+                if number == sender.acknowledged + 1 or sender.failure is None:
+                    sender.failure = error
+            elif number > sender.acknowledged:
+                sender.early.add(number)
+        with self._lock:
+            while sender.acknowledged + 1 in sender.early:
+                sender.acknowledged += 1
+                sender.early.discard(sender.acknowledged)
+                sender.pause = PAUSE_FIRST
+        if sender.failure is None or sender.outstanding:
+            return  # only when all are settled is it known where to go on
+        failure, sender.failure = sender.failure, None
+        number = sender.acknowledged + 1
+        if isinstance(failure, PermanentError):
+            sender.tombstones.add(number)
+            self._observer.alarm("tombstone", f"{sender.lane.name} number {number}: {failure}")
+        else:
+            self._wait(sender, failure, now)
+        with self._lock:
+            self._restart(sender, number)
+
+    def _wait(self, sender: LaneSender, failure: TransportError, now: datetime) -> None:
+        self._observer.alarm("lane_waits", f"{sender.lane.name}: {failure}")
+        sender.not_before = now + sender.pause
+        sender.pause = min(sender.pause * 2, PAUSE_AT_MOST)
+
+    def _restart(self, sender: LaneSender, number: int) -> None:
+        self._rows -= len(sender.queue)
+        sender.queue.clear()
+        sender.early.clear()
+        sender.next = number
+
+    def _send(self, sender: LaneSender, now: datetime) -> bool:
+        worked = False
+        while now >= sender.not_before and sender.outstanding < IN_FLIGHT and sender.failure is None:
+            entry = self._next(sender)
+            if entry is None:
+                break
+            try:
+                self._producer.send(
+                    self._outbound(sender, entry), partial(_done, sender.results, entry.number)
+                )
+            except PermanentError as error:
+                sender.results.append((entry.number, error))
+            except TransportError as error:
+                self._wait(sender, error, now)
+                break
+            sender.outstanding += 1
+            worked = True
+            with self._lock:
+                if sender.next != entry.number:
+                    continue  # asked to go back meanwhile
+                sender.next += 1
+                if sender.queue and sender.queue[0] is entry:
+                    sender.queue.popleft()
+                    self._rows -= 1
+            self._observer.sent(entry.type, sender.lane.name)
+        return worked
+
+    def _next(self, sender: LaneSender) -> Entry | None:
+        with self._lock:
+            if sender.queue:
+                return sender.queue[0]
+            first, last = sender.next, min(sender.last, sender.next + READ_ROWS - 1)
+        if first > last:
+            return None
+        read = self._ledger.lane_entries(sender.lane.id, first, last)
+        with self._lock:
+            if sender.next == first and not sender.queue:
+                sender.queue.extend(read)
+                self._rows += len(read)
+            return sender.queue[0] if sender.queue else None
+
+    def _outbound(self, sender: LaneSender, entry: Entry) -> Outbound:
+        name = sender.name
+        headers, value = entry.headers, entry.value
+        if entry.number in sender.tombstones:
+            headers, value = self._tombstone(entry)
+        return Outbound(name.topic, name.partition, entry.subject.encode(), value, list(headers))
+
+    def _tombstone(self, entry: Entry) -> tuple[tuple[tuple[str, bytes], ...], bytes]:
+        original = dict(entry.headers)
+        digest = env.content_digest(original, entry.value)
+        told = Tombstone(
+            original_type=entry.type, original_digest=digest, reason="the broker refused the original"
+        )
+        body, schema = self._codec.encode(told)
+        changed = {
+            env.TYPE: (env.TYPE_PREFIX + env.TOMBSTONE).encode(),
+            env.DATASCHEMA: (env.SCHEMA_PREFIX + schema.digest.hex()).encode(),
+        }
+        return tuple((name, changed.get(name, value)) for name, value in entry.headers), body
+
+    def _probe_all(self, now: datetime) -> None:
+        with self._lock:
+            due = [sender for sender in self._senders.values() if sender.receipted and now >= sender.probe_at]
+        for sender in due:
+            self._probe(sender, now)
+
+    def _probe(self, sender: LaneSender, now: datetime) -> None:
+        """Nothing heard for too long: send the oldest open row and the last one again, and only those."""
+        if sender.behind:  # not even acknowledged: the broker, not the receiver, is what we wait for
+            sender.probe_at = now + PROBE_FIRST
+            return
+        overdue = sender.mark < sender.last
+        sender.probe_at = now + (sender.probe_pause if overdue else PROBE_IDLE)
+        sender.probe_pause = min(sender.probe_pause * 2, PROBE_AT_MOST)
+        for number in sorted({sender.mark + 1, sender.last}) if overdue else [sender.last]:
+            for entry in self._ledger.lane_entries(sender.lane.id, number, number):
+                try:
+                    self._producer.send(self._outbound(sender, entry), _forget)
+                except TransportError as error:
+                    self._observer.alarm("probe_not_sent", f"{sender.lane.name}: {error}")
+
+
+def _done(
+    results: deque[tuple[int, TransportError | None]], number: int, error: TransportError | None
+) -> None:
+    results.append((number, error))
+
+
+def _forget(_error: TransportError | None) -> None:
+    """A probe or a receipt that is lost is sent again by its own rule."""

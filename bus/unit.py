@@ -1,0 +1,480 @@
+"""What is known (books) and what one commit will write (unit).
+
+A unit is an overlay: items apply to it one at a time, an item that fails is taken back alone, and the books
+change only after the commit. That is why the bus needs no save-points and no locks.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, delete, func, select, tuple_
+
+from bus.ledger import Entry, Head, Kind, Ledger, milliseconds, tables, upsert
+from bus.protocols import Change, Handler, Projection
+from bus.transport import TopicPartition
+
+CASES_CACHED = 50_000
+HASHES_CACHED = 100_000
+QUARANTINE_SAMPLE = 256
+"""Bytes of a quarantined record that are kept."""
+QUARANTINE_KEPT = 10_000
+"""Quarantined records that are kept; beyond, they are only counted (law 5: capped)."""
+
+
+class Lane(NamedTuple):
+    """Where a lane stands, outward (we number it) or inward (we take it)."""
+
+    id: int
+    outward: bool
+    name: str
+    incarnation: int
+    number: int = 0
+    """The last number given out, or taken."""
+    hash: bytes = bytes(32)
+    cursor: int = 0
+    """Outward: every number up to here is acknowledged by the broker."""
+    mark: int = 0
+    """Outward: every number up to here is receipted (perhaps as parked or waiting: see exceptions)."""
+    peer_incarnation: int = 0
+    peer_row: int = 0
+    """Of the newest receipt that counted, so that an older one that comes late does not."""
+    stopped: str = ""
+
+
+class Case(NamedTuple):
+    """A case as the writer holds it."""
+
+    version: int
+    state: Any
+    timers: tuple[tuple[str, datetime], ...]
+
+
+class Position(NamedTuple):
+    """How far a partition is read, and what became of its records (law 5)."""
+
+    next: int
+    taken: int = 0
+    duplicate: int = 0
+    ahead: int = 0
+    quarantined: int = 0
+
+
+class HeldRow(NamedTuple):
+    row: int
+    status: str
+    code: str
+    reason: str
+    awaits: str
+    lane: str
+
+
+class Answered(NamedTuple):
+    digest: bytes
+    stream: str
+    subject: str
+    version: int
+
+
+class ExceptionRow(NamedTuple):
+    status: str
+    code: str
+    reason: str
+    row: int
+
+
+CaseKey = tuple[str, str]
+LaneKey = tuple[bool, str]
+
+
+class Books:
+    """What the ledger says, kept in memory by its one writer."""
+
+    def __init__(self, ledger: Ledger, head: Head, handlers: Mapping[str, Handler]) -> None:
+        self.ledger = ledger
+        self.head = head
+        self.handlers = handlers
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.positions: dict[TopicPartition, Position] = {}
+        self.held: dict[CaseKey, tuple[HeldRow, ...]] = {}
+        self.cases: OrderedDict[CaseKey, Case | None] = OrderedDict()
+        self.recent_hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        """Of outward rows, so that a receipt costs no query."""
+        self.quarantined = 0
+        self.next_due: datetime | None = None
+        self._lane_ids = 0
+        self._load()
+
+    def _load(self) -> None:
+        with self.ledger.read() as connection:
+            for row in connection.execute(select(tables.lane).order_by(tables.lane.c.incarnation)):
+                lane = Lane(*row)
+                self.lanes[lane.outward, lane.name] = lane
+                self._lane_ids = max(self._lane_ids, lane.id)
+            for row in connection.execute(select(tables.position)):
+                self.positions[TopicPartition(row[0], row[1])] = Position(*row[2:])
+            self.quarantined = connection.execute(
+                select(func.count()).select_from(tables.quarantine),
+            ).scalar_one()
+            held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
+        for row in held:
+            self._load_held(*row)
+        self.look_at_timers()
+
+    def _load_held(
+        self, row: int, stream: str, subject: str, status: str, code: str, reason: str, awaits: str
+    ) -> None:
+        entry = self.entry(row)
+        found = HeldRow(row, status, code, reason, awaits, entry.lane)
+        self.held[stream, subject] = (*self.held.get((stream, subject), ()), found)
+
+    def new_lane_id(self) -> int:
+        self._lane_ids += 1
+        return self._lane_ids
+
+    def entry(self, row: int) -> Entry:
+        [entry] = self.ledger.entries(select(tables.log.c.entry).where(tables.log.c.row == row))
+        return entry
+
+    def look_at_timers(self) -> None:
+        """Find out when the next timer is due."""
+        with self.ledger.read() as connection:
+            due = connection.execute(select(func.min(tables.timer.c.due))).scalar()
+        self.next_due = None if due is None else datetime.fromtimestamp(due / 1000, UTC)
+
+    def due_timers(self, now: datetime, limit: int) -> list[tuple[str, str, str, datetime]]:
+        """Timers of cases that are not held, in the order of their due instants (law 8)."""
+        timer, held = tables.timer, tables.held
+        behind = select(held.c.row).where(held.c.stream == timer.c.stream, held.c.subject == timer.c.subject)
+        query = (
+            select(timer)
+            .where(timer.c.due <= milliseconds(now), ~behind.exists())
+            .order_by(timer.c.due)
+            .limit(limit)
+        )
+        with self.ledger.read() as connection:
+            rows = list(connection.execute(query))
+        return [(*row[:3], datetime.fromtimestamp(row[3] / 1000, UTC)) for row in rows]
+
+    def fetch_cases(self, keys: Iterable[CaseKey]) -> None:
+        """Bring cases into memory with few queries, before a batch needs them one by one."""
+        wanted: dict[str, list[str]] = {}
+        for stream, subject in keys:
+            if (stream, subject) not in self.cases:
+                wanted.setdefault(stream, []).append(subject)
+        for stream, subjects in wanted.items():
+            table = tables.case
+            query = select(table.c.subject, table.c.version, table.c.state).where(
+                table.c.stream == stream,
+                table.c.subject.in_(subjects),
+            )
+            with self.ledger.read() as connection:
+                found = list(connection.execute(query))
+            for subject in subjects:
+                self.cases[stream, subject] = None
+            handler = self.handlers[stream]
+            for subject, version, blob in found:
+                state = msgspec.msgpack.decode(blob, type=handler.state_type)
+                self.cases[stream, subject] = Case(version, state, tuple(handler.view(state).timers))
+
+    def fetch_answers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Answered]:
+        """What these idempotency keys were answered before."""
+        if not keys:
+            return {}
+        table = tables.answer
+        with self.ledger.read() as connection:
+            rows = list(
+                connection.execute(select(table).where(tuple_(table.c.caller, table.c.key).in_(keys)))
+            )
+        return {(row[0], row[1]): Answered(*row[2:]) for row in rows}
+
+    def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
+        """What is not simply applied within these numbers of a lane."""
+        table = tables.exception
+        query = select(table).where(table.c.lane == lane.id, table.c.number.between(first, last))
+        with self.ledger.read() as connection:
+            return {row[1]: ExceptionRow(*row[2:]) for row in connection.execute(query)}
+
+
+_GONE: Any = object()
+
+
+class Unit:
+    """The next commit, as far as it is made up."""
+
+    def __init__(self, books: Books, now: datetime) -> None:
+        self.books = books
+        self.now = now
+        self.entries: list[Entry] = []
+        self.changes: list[Change] = []
+        self.after: list[Callable[[], None]] = []
+        """What is to be done once the commit is durable: observers, callers."""
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.positions: dict[TopicPartition, Position] = {}
+        self.cases: dict[CaseKey, Case] = {}
+        self.held: dict[CaseKey, tuple[HeldRow, ...]] = {}
+        self.exceptions: dict[tuple[int, int], ExceptionRow | None] = {}
+        self.timers_done: dict[tuple[str, str, str], bool] = {}
+        self.answers: dict[tuple[str, str], Answered] = {}
+        self.known_answers: Mapping[tuple[str, str], Answered] = {}
+        self.quarantine: list[dict[str, Any]] = []
+        self.receipts: dict[str, int] = {}
+        """Inward lanes to be receipted, each from a number."""
+        self.asks: dict[str, Lane] = {}
+        """Inward lanes that miss the number after their last."""
+        self.rewinds: dict[str, int] = {}
+        """Outward lanes that the receiver asks us to go back on."""
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._grown: tuple[list[Any], ...] = (
+            self._undo,
+            self.entries,
+            self.changes,
+            self.after,
+            self.quarantine,
+        )
+
+    # Taking one item back.
+
+    def mark(self) -> tuple[int, ...]:
+        """The point to which `take_back` returns."""
+        return tuple(len(grown) for grown in self._grown)
+
+    def take_back(self, point: tuple[int, ...]) -> None:
+        """Undo everything since `mark`."""
+        for mapping, key, old in reversed(self._undo[point[0] :]):
+            if old is _GONE:
+                del mapping[key]
+            else:
+                mapping[key] = old
+        for grown, length in zip(self._grown, point, strict=True):
+            del grown[length:]
+
+    def _set(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
+        self._undo.append((mapping, key, mapping.get(key, _GONE)))
+        mapping[key] = value
+
+    # Reading through the overlay.
+
+    def lane(self, name: str, *, outward: bool) -> Lane:
+        """The lane of that name; a new one begins at 0."""
+        key = (outward, name)
+        lane = self.lanes.get(key) or self.books.lanes.get(key)
+        if lane is None:
+            incarnation = self.books.head.incarnation if outward else 0
+            lane = Lane(self.books.new_lane_id(), outward, name, incarnation)
+            self._set(self.lanes, key, lane)
+        return lane
+
+    def begun(self, lane: Lane, incarnation: int) -> Lane:
+        """The same lane in a newer incarnation, at its beginning; not set before something was taken from it."""
+        fresh = lane.id if lane.incarnation == 0 else self.books.new_lane_id()
+        return Lane(fresh, lane.outward, lane.name, incarnation)
+
+    def case(self, stream: str, subject: str) -> Case | None:
+        key = (stream, subject)
+        found = self.cases.get(key)
+        if found is None:
+            if key not in self.books.cases:
+                self.books.fetch_cases([key])
+            found = self.books.cases[key]
+        return found
+
+    def held_rows(self, stream: str, subject: str) -> tuple[HeldRow, ...]:
+        key = (stream, subject)
+        found = self.held.get(key)
+        return self.books.held.get(key, ()) if found is None else found
+
+    def answered(self, caller: str, key: str) -> Answered | None:
+        return self.answers.get((caller, key)) or self.known_answers.get((caller, key))
+
+    def exception(self, lane: Lane, number: int) -> ExceptionRow | None:
+        if (lane.id, number) in self.exceptions:
+            return self.exceptions[lane.id, number]
+        return self.books.exceptions(lane, number, number).get(number)
+
+    # Writing into the overlay.
+
+    @property
+    def next_row(self) -> int:
+        return self.books.head.next_row + len(self.entries)
+
+    def append(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def set_lane(self, lane: Lane) -> None:
+        self._set(self.lanes, (lane.outward, lane.name), lane)
+
+    def set_case(self, stream: str, subject: str, case: Case) -> None:
+        self._set(self.cases, (stream, subject), case)
+
+    def set_held(self, stream: str, subject: str, rows: tuple[HeldRow, ...]) -> None:
+        self._set(self.held, (stream, subject), rows)
+
+    def set_exception(self, lane: Lane, number: int, row: ExceptionRow | None) -> None:
+        self._set(self.exceptions, (lane.id, number), row)
+
+    def set_answer(self, caller: str, key: str, answered: Answered) -> None:
+        self._set(self.answers, (caller, key), answered)
+
+    def timer_done(self, stream: str, subject: str, kind: str) -> None:
+        """A timer whose case wanted nothing of it: it does not ring again."""
+        self._set(self.timers_done, (stream, subject, kind), True)
+
+    def receipt(self, lane: Lane, number: int) -> None:
+        """Tell the sender how things stand from this number on."""
+        self._set(self.receipts, lane.name, min(number, self.receipts.get(lane.name, number)))
+
+    def ask(self, lane: Lane) -> None:
+        self._set(self.asks, lane.name, lane)
+
+    def rewind(self, lane: Lane, number: int) -> None:
+        self._set(self.rewinds, lane.name, min(number, self.rewinds.get(lane.name, number)))
+
+    def move(self, place: TopicPartition, offset: int, outcome: str) -> None:
+        """The record at this offset is dealt with."""
+        old = self.positions.get(place) or self.books.positions.get(place) or Position(0)
+        counted = {outcome: getattr(old, outcome) + 1} if outcome else {}
+        self._set(self.positions, place, old._replace(next=offset + 1, **counted))
+
+    # Writing it down.
+
+    @property
+    def empty(self) -> bool:
+        return not (
+            self.entries
+            or self.lanes
+            or self.positions
+            or self.cases
+            or self.held
+            or self.exceptions
+            or self.timers_done
+            or self.quarantine
+        )
+
+    def commit(self, projections: Sequence[Projection]) -> None:
+        """Make it durable, then let the books know. Raises what `Ledger.commit` raises."""
+        books = self.books
+        ids = {key: lane.id for key, lane in self.lanes.items()}
+        books.head = books.ledger.commit(
+            books.head, self.entries, ids, self.now, lambda connection: self._write(connection, projections)
+        )
+        books.lanes.update(self.lanes)
+        books.positions.update(self.positions)
+        for key, rows in self.held.items():
+            if rows:
+                books.held[key] = rows
+            else:
+                books.held.pop(key, None)
+        books.quarantined += len(self.quarantine)
+        for case_key, case in self.cases.items():
+            books.cases[case_key] = case
+            books.cases.move_to_end(case_key)
+            for _, due in case.timers:
+                if books.next_due is None or due < books.next_due:
+                    books.next_due = due
+        for entry in self.entries:
+            if entry.kind is Kind.OUT:
+                books.recent_hashes[ids[True, entry.lane], entry.number] = entry.lane_hash
+        while len(books.recent_hashes) > HASHES_CACHED:
+            books.recent_hashes.popitem(last=False)
+        while len(books.cases) > CASES_CACHED:
+            books.cases.popitem(last=False)
+
+    def _write(self, connection: Connection, projections: Sequence[Projection]) -> None:
+        upsert(connection, tables.lane, [lane._asdict() for lane in self.lanes.values()])
+        upsert(
+            connection,
+            tables.position,
+            [
+                {"topic": p.topic, "partition": p.partition, **at._asdict()}
+                for p, at in self.positions.items()
+            ],
+        )
+        self._write_cases(connection)
+        self._write_held(connection)
+        upsert(connection, tables.answer, [_row(("caller", "key"), *item) for item in self.answers.items()])
+        if self.quarantine:
+            upsert(connection, tables.quarantine, self.quarantine)
+        if self.changes:
+            for projection in projections:
+                projection.apply(connection, self.changes)
+
+    def _write_cases(self, connection: Connection) -> None:
+        rows, stale, timers = [], [], []
+        for (stream, subject), case in self.cases.items():
+            view = self.books.handlers[stream].view(case.state)
+            rows.append(
+                {
+                    "stream": stream,
+                    "subject": subject,
+                    "version": case.version,
+                    "status": view.status,
+                    "open": view.open,
+                    "state": msgspec.msgpack.encode(case.state),
+                },
+            )
+            before = self.books.cases.get((stream, subject))
+            if case.timers != (before.timers if before else ()):
+                if before and before.timers:
+                    stale.append((stream, subject))
+                timers += [
+                    {"stream": stream, "subject": subject, "kind": kind, "due": milliseconds(due)}
+                    for kind, due in case.timers
+                ]
+        upsert(connection, tables.case, rows)
+        timer = tables.timer
+        for chunk in _chunks(stale):
+            connection.execute(delete(timer).where(tuple_(timer.c.stream, timer.c.subject).in_(chunk)))
+        upsert(connection, timer, timers)
+        for done in _chunks(list(self.timers_done)):
+            connection.execute(
+                delete(timer).where(tuple_(timer.c.stream, timer.c.subject, timer.c.kind).in_(done)),
+            )
+
+    def _write_held(self, connection: Connection) -> None:
+        gone, rows = [], []
+        for (stream, subject), held in self.held.items():
+            kept = {row.row for row in held}
+            gone += [row.row for row in self.books.held.get((stream, subject), ()) if row.row not in kept]
+            for row in held:
+                values = row._asdict()
+                del values["lane"]
+                rows.append({"stream": stream, "subject": subject, **values})
+        if gone:
+            connection.execute(delete(tables.held).where(tables.held.c.row.in_(gone)))
+        upsert(connection, tables.held, rows)
+        settled = [key for key, row in self.exceptions.items() if row is None]
+        exception = tables.exception
+        for chunk in _chunks(settled):
+            connection.execute(
+                delete(exception).where(tuple_(exception.c.lane, exception.c.number).in_(chunk))
+            )
+        upsert(
+            connection,
+            exception,
+            [_row(("lane", "number"), key, row) for key, row in self.exceptions.items() if row is not None],
+        )
+
+
+def local_entry(unit: Unit, stream: str, subject: str, type_: str, **values: Any) -> Entry:
+    """A row for something that happened here, numbered and timed."""
+    return Entry(
+        row=unit.next_row,
+        kind=Kind.LOCAL,
+        stream=stream,
+        subject=subject,
+        type=type_,
+        recorded_ms=milliseconds(unit.now),
+        **values,
+    )
+
+
+def _row(names: tuple[str, str], key: tuple[Any, Any], value: Any) -> dict[str, Any]:
+    return {names[0]: key[0], names[1]: key[1], **value._asdict()}
+
+
+def _chunks(items: list[Any]) -> Iterable[list[Any]]:
+    """Databases bound the number of parameters of a statement."""
+    return (items[start : start + 500] for start in range(0, len(items), 500))

@@ -1,0 +1,413 @@
+"""The single writer: it takes whatever waits, applies it in one transaction, commits once, and tells everybody.
+
+Due timers go first, then commands, then what was read from Kafka. One thread owns it; group commit comes for
+free; nothing is locked. See `Unit` for how one failing item is taken back alone.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from bus import receipts
+from bus.application import Application, CannotSendError
+from bus.errors import BusError, Busy, CommandRefused, Unavailable
+from bus.ledger import Entry, Kind
+from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
+from bus.receiving import Control, Garbage, Incoming, LaneEvent, Submission, quarantine, receive
+from bus.transport import Outbound, TopicPartition
+from bus.unit import Books, Lane, Unit
+
+BATCH_ITEMS = 1_000
+"""Items of one kind in one commit; beyond, the commit costs no less an item."""
+QUEUE_ITEMS = 10_000
+"""Commands or read records that may wait; beyond, the queue is full."""
+ASK_AGAIN_AFTER = timedelta(seconds=1)
+"""First pause before a sender is asked to go back again; it doubles up to a minute."""
+ASK_AGAIN_AT_MOST = timedelta(minutes=1)
+RESTATE_EVERY = timedelta(minutes=1)
+TICK = 0.25
+"""Seconds after which the writer looks at the clock although nothing came."""
+
+
+class Act(NamedTuple):
+    """Something to be done by the writer, for a caller that waits."""
+
+    apply: Callable[[Unit], Answer | int | None]
+    done: "Future[Answer | int | None]"
+    command: Command | None = None
+
+
+class Sender(Protocol):
+    """What the writer asks of the relay."""
+
+    def offer(self, entries: Sequence[Entry], lanes: Mapping[str, Lane]) -> None: ...
+    def tell(self, messages: Sequence[Outbound]) -> None: ...
+    def rewind(self, lane: str, number: int) -> None: ...
+    def closed(self, lane: str, mark: int) -> None: ...
+    def acknowledged(self) -> Mapping[str, int]: ...
+
+
+class Asked(NamedTuple):
+    number: int
+    again_at: datetime
+    pause: timedelta
+
+
+class Writer:
+    """Applies everything that waits, one batch at a time (`step`)."""
+
+    def __init__(
+        self,
+        books: Books,
+        application: Application,
+        relay: Sender,
+        projections: Sequence[Projection],
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self.books = books
+        self._application = application
+        self._relay = relay
+        self._projections = projections
+        self._observer = observer
+        self._clock = clock
+        self._acts: deque[Act] = deque()
+        self._records: deque[Incoming] = deque()
+        self._wake = threading.Condition()
+        self._asked: dict[str, Asked] = {}
+        self._restate_from: dict[str, int] = {}
+        self._restate_at = clock.now() + RESTATE_EVERY
+
+    # From other threads.
+
+    def submit(self, command: Command) -> "Future[Answer]":
+        """Hand in an act; the future is done once the ledger has it durably, or says why not.
+
+        Raises:
+            Busy: too many wait already.
+        """
+        return self._act(lambda unit: self._application.command(unit, command), command)  # type: ignore[return-value]
+
+    def release(self, stream: str, case: str) -> "Future[int]":
+        """Try the held events of a case again; gives how many went on."""
+        return self._act(lambda unit: self._application.release(unit, stream, case))  # type: ignore[return-value]
+
+    def schema_arrived(self, digest: bytes) -> "Future[int]":
+        """Let go on what waited for this schema."""
+        awaits = f"schema:{digest.hex()}"
+
+        def apply(unit: Unit) -> int:
+            cases = [key for key, rows in self.books.held.items() if rows[0].awaits == awaits]
+            return sum(self._application.release(unit, *key) for key in cases)
+
+        return self._act(apply)  # type: ignore[return-value]
+
+    def refuse_held(self, stream: str, case: str, actor: str, code: str, reason: str) -> "Future[None]":
+        """Refuse the first held event of a case, finally; its sender is told."""
+        apply = self._application.refuse_held
+        return self._act(lambda unit: apply(unit, stream, case, actor, code, reason))  # type: ignore[return-value]
+
+    def _act(
+        self, apply: Callable[[Unit], Answer | int | None], command: Command | None = None
+    ) -> "Future[Answer | int | None]":
+        act = Act(apply, Future(), command)
+        with self._wake:
+            if len(self._acts) >= QUEUE_ITEMS:
+                raise Busy(f"{QUEUE_ITEMS} acts wait already")
+            self._acts.append(act)
+            self._wake.notify()
+        return act.done
+
+    def offer(self, records: Sequence[Incoming]) -> None:
+        """Hand over what was read."""
+        with self._wake:
+            self._records.extend(records)
+            self._wake.notify()
+
+    @property
+    def waiting(self) -> int:
+        """Records that were read and not yet applied."""
+        return len(self._records)
+
+    @property
+    def full(self) -> bool:
+        """Whether reading should pause."""
+        return len(self._records) >= QUEUE_ITEMS
+
+    # The one thread.
+
+    def step(self, timeout: float) -> bool:
+        """Take what waits, or wait for it at most `timeout` seconds; False if there was nothing.
+
+        Raises:
+            Fenced: another process owns the ledger; nothing may be written any more.
+            DBAPIError: the ledger can't be written now; what was read is kept, callers were told.
+        """
+        with self._wake:
+            if not (self._acts or self._records):
+                self._wake.wait(min(timeout, self._patience()))
+            acts = [self._acts.popleft() for _ in range(min(BATCH_ITEMS, len(self._acts)))]
+            records = [self._records.popleft() for _ in range(min(BATCH_ITEMS, len(self._records)))]
+        now = self._clock.now()
+        timers = self._due(now)
+        if now >= self._restate_at:
+            self._restate(now)
+        if not (acts or records or timers or self._moved()):
+            return False
+        try:
+            self._batch(now, timers, acts, records)
+        except (DataError, IntegrityError):
+            self._one_by_one(now, timers, acts, records)
+        except DBAPIError:
+            self._postpone(acts, records)
+            raise
+        return True
+
+    def _patience(self) -> float:
+        due = self.books.next_due
+        until_due = max(0.0, (due - self._clock.now()).total_seconds()) if due else TICK
+        return min(TICK, until_due)
+
+    def _due(self, now: datetime) -> list[tuple[str, str, str, datetime]]:
+        if self.books.next_due is None or self.books.next_due > now:
+            return []
+        timers = self.books.due_timers(now, BATCH_ITEMS)
+        if not timers:  # those that are due belong to held cases, or are gone
+            self.books.look_at_timers()
+            if self.books.next_due and self.books.next_due <= now:
+                self.books.next_due = now + timedelta(seconds=1)
+        return timers
+
+    def _moved(self) -> bool:
+        lanes = self.books.lanes
+        return any(cursor > lanes[True, name].cursor for name, cursor in self._relay.acknowledged().items())
+
+    def _postpone(self, acts: Sequence[Act], records: Sequence[Incoming]) -> None:
+        with self._wake:
+            self._records.extendleft(reversed(records))
+        for act in acts:
+            act.done.set_exception(Unavailable("the ledger can't be written now"))
+
+    def _one_by_one(
+        self,
+        now: datetime,
+        timers: Sequence[tuple[str, str, str, datetime]],
+        acts: Sequence[Act],
+        records: Sequence[Incoming],
+    ) -> None:
+        """The database refused a batch for what is in it: find the item, let it fail alone."""
+        if len(timers) + len(acts) + len(records) == 1:
+            if not acts:
+                raise BusError("the ledger refuses a record; see the log") from None
+            acts[0].done.set_exception(
+                CommandRefused("not_storable", "无法保存 / the ledger can't store this")
+            )
+            return
+        singles: list[tuple[list[tuple[str, str, str, datetime]], list[Act], list[Incoming]]] = [
+            *(([timer], [], []) for timer in timers),
+            *(([], [act], []) for act in acts),
+            *(([], [], [record]) for record in records),
+        ]
+        for one in singles:
+            try:
+                self._batch(now, *one)
+            except (DataError, IntegrityError):
+                self._one_by_one(now, *one)
+
+    def _batch(
+        self,
+        now: datetime,
+        timers: Sequence[tuple[str, str, str, datetime]],
+        acts: Sequence[Act],
+        records: Sequence[Incoming],
+    ) -> None:
+        unit = Unit(self.books, now)
+        self._prefetch(unit, timers, acts, records)
+        for timer in timers:
+            self._timer(unit, *timer)
+        for act in acts:
+            self._do(unit, act)
+        for record in records:
+            self._take(unit, record)
+        self._cursors(unit)
+        if not unit.empty:
+            started = time.perf_counter()
+            unit.commit(self._projections)
+            seconds = time.perf_counter() - started
+            self._observer.committed(seconds, len(timers) + len(acts) + len(records), len(unit.entries))
+        if timers:
+            self.books.look_at_timers()
+        self._after(unit, now)
+
+    def _prefetch(
+        self,
+        unit: Unit,
+        timers: Sequence[tuple[str, str, str, datetime]],
+        acts: Sequence[Act],
+        records: Sequence[Incoming],
+    ) -> None:
+        commands = [act.command for act in acts if act.command]
+        commands += [r.command for r in records if isinstance(r, Submission) and r.command]
+        cases = [(timer[0], timer[1]) for timer in timers]
+        cases += [(command.stream, command.case) for command in commands]
+        cases += [(r.stream, r.envelope.subject) for r in records if isinstance(r, LaneEvent)]
+        self.books.fetch_cases(dict.fromkeys(cases))
+        keys = [(command.caller, command.key) for command in commands if command.key]
+        unit.known_answers = self.books.fetch_answers(list(dict.fromkeys(keys)))
+
+    def _timer(self, unit: Unit, stream: str, subject: str, kind: str, due: datetime) -> None:
+        point = unit.mark()
+        try:
+            self._application.timer(unit, stream, subject, kind, due)
+        except Exception as error:  # noqa: BLE001 - one timer must not stop the others
+            unit.take_back(point)
+            unit.timer_done(stream, subject, kind)
+            self._alarm(unit, "timer_failed", f"{stream} {subject} {kind}: {type(error).__name__}: {error}")
+
+    def _do(self, unit: Unit, act: Act) -> None:
+        point = unit.mark()
+        try:
+            answer = act.apply(unit)
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller
+            unit.take_back(point)
+            failure: Exception = error
+            if isinstance(error, CannotSendError):
+                failure = CommandRefused(error.code, str(error))
+            unit.after.append(lambda: act.done.set_exception(failure))
+        else:
+            unit.after.append(lambda: act.done.set_result(answer))
+
+    def _take(self, unit: Unit, incoming: Incoming) -> None:
+        record = incoming.record
+        place = TopicPartition(record.topic, record.partition)
+        known = unit.positions.get(place) or self.books.positions.get(place)
+        if known and record.offset < known.next:
+            return  # read again after a step back of the consumer
+        match incoming:
+            case Garbage():
+                quarantine(unit, incoming)
+                self._alarm(
+                    unit,
+                    "quarantined",
+                    f"{record.topic}/{record.partition}@{record.offset}: {incoming.reason}",
+                )
+                unit.after.append(lambda: self._observer.received("quarantined", None, record.topic, None))
+            case LaneEvent():
+                self._event(unit, incoming)
+            case Control():
+                self._hear(unit, incoming, place)
+            case Submission():
+                self._submission(unit, incoming, place)
+
+    def _event(self, unit: Unit, event: LaneEvent) -> None:
+        outcome = receive(unit, self._application, event)
+        envelope, topic = event.envelope, event.record.topic
+        hop = (unit.now - envelope.recorded_at).total_seconds() if outcome == "applied" else None
+        unit.after.append(lambda: self._observer.received(outcome, envelope, topic, hop))
+        if outcome in ("quarantined", "parked"):
+            self._alarm(unit, outcome, f"{topic}/{event.record.partition}@{event.record.offset}")
+        lane = unit.lanes.get((False, envelope.lane))
+        if lane is not None and lane.stopped:
+            self._alarm(unit, "lane_stopped", f"{lane.name}: {lane.stopped}")
+
+    def _hear(self, unit: Unit, said: Control, place: TopicPartition) -> None:
+        unit.move(place, said.record.offset, "")
+        point = unit.mark()
+        try:
+            problem = receipts.hear(unit, self._application, said.data)
+        except Exception as error:  # noqa: BLE001 - it is restated; one lane must not stop the others
+            unit.take_back(point)
+            problem = f"{said.data.lane}: {type(error).__name__}: {error}"
+        if problem:
+            self._alarm(unit, "receipt_contradicts", problem)
+
+    def _submission(self, unit: Unit, submission: Submission, place: TopicPartition) -> None:
+        record, intake, command = submission.record, submission.intake, submission.command
+        unit.move(place, record.offset, "taken")
+        point = unit.mark()
+        result: Answer | Exception | None = submission.error
+        if command is not None:
+            try:
+                result = self._application.command(unit, command)
+            except Exception as error:  # noqa: BLE001 - every submission is answered
+                unit.take_back(point)
+                result = error
+        reply: Outgoing = intake.answer(record, submission.data, result)
+        message = Message(
+            kind="command",
+            type=intake.type,
+            data=None,
+            case=intake.key(record),
+            id=f"{record.topic}/{record.partition}@{record.offset}",
+            source="intake",
+            term=0,
+            acted_at=unit.now,
+            recorded_at=unit.now,
+        )
+        try:
+            self._application.send(
+                unit, ("intake", reply.to[1]), reply, message, command.trace if command else "", 0
+            )
+        except CannotSendError as error:
+            self._alarm(unit, "reply_failed", f"{message.id}: {error}")
+
+    def _alarm(self, unit: Unit, kind: str, detail: str) -> None:
+        unit.after.append(lambda: self._observer.alarm(kind, detail))
+
+    def _cursors(self, unit: Unit) -> None:
+        for name, cursor in self._relay.acknowledged().items():
+            lane = unit.lane(name, outward=True)
+            if cursor > lane.cursor:
+                unit.set_lane(lane._replace(cursor=cursor))
+
+    def _after(self, unit: Unit, now: datetime) -> None:
+        """Durable now: let the relay, the senders and the callers know."""
+        outward = {name: lane for (is_outward, name), lane in unit.lanes.items() if is_outward}
+        out = [entry for entry in unit.entries if entry.kind is Kind.OUT]
+        if out:
+            self._relay.offer(out, outward)
+        for lane in outward.values():
+            self._relay.closed(lane.name, lane.mark)
+        for name, number in unit.rewinds.items():
+            self._relay.rewind(name, number)
+        self._answer(unit, now)
+        if unit.changes:
+            self._observer.changed(unit.changes)
+        for done in unit.after:
+            done()
+
+    def _answer(self, unit: Unit, now: datetime) -> None:
+        codec = self._application.codec
+        messages: list[Outbound] = []
+        for name, number in unit.receipts.items():
+            lane = self.books.lanes[False, name]
+            messages += receipts.state_of(self.books, lane, number, codec, now)
+            self._restate_from[name] = min(number, self._restate_from.get(name, number))
+            asked = self._asked.get(name)
+            if asked and lane.number >= asked.number:
+                del self._asked[name]
+        for name, lane in unit.asks.items():
+            asked = self._asked.get(name)
+            if asked and asked.number == lane.number + 1 and now < asked.again_at:
+                continue
+            pause = min(asked.pause * 2, ASK_AGAIN_AT_MOST) if asked else ASK_AGAIN_AFTER
+            self._asked[name] = Asked(lane.number + 1, now + pause, pause)
+            messages.append(receipts.please_go_back(self.books, lane, codec, now))
+        if messages:
+            self._relay.tell(messages)
+
+    def _restate(self, now: datetime) -> None:
+        """Say again what was said in the last minute: receipts may be lost, and are never answered."""
+        self._restate_at = now + RESTATE_EVERY
+        messages: list[Outbound] = []
+        for name, number in self._restate_from.items():
+            lane = self.books.lanes[False, name]
+            messages += receipts.state_of(self.books, lane, number, self._application.codec, now)
+        self._restate_from.clear()
+        self._relay.tell(messages)
