@@ -1,7 +1,8 @@
 """Can data written with one schema be read with another? Avro's rules of schema resolution, asked of the schemas alone.
 
-Source: Apache Avro specification 1.12, "Schema Resolution". Stricter in two points, because our readers are typed: every
-branch of a writer's union must be readable, and a logical type may not change.
+Source: Apache Avro specification 1.12, "Schema Resolution". Stricter in three points, because the answer is for all data
+and our readers are typed: every branch of a writer's union must be readable, bytes are not read as a string (not all bytes
+are text), and a logical type may not change.
 """
 
 from typing import Any
@@ -15,7 +16,6 @@ _PROMOTIONS = {
     "long": {"float", "double"},
     "float": {"double"},
     "string": {"bytes"},
-    "bytes": {"string"},
 }
 
 

@@ -26,12 +26,15 @@ def lint(root: Path = ROOT) -> list[Finding]:
     try:
         source = Source(root)
         types = source.all_definitions()
-        findings = [finding for full in types for finding in _lint_type(full, types)]
-        used = {full for name in source.events for full in definitions(source.normal(name))}
-        findings += [_unused(name) for name in source.types if name not in used]
-        models_text(source)
     except SchemaError as error:
         return [Finding(error.where, "schema", error.reason)]
+    findings = [finding for full in types for finding in _lint_type(full, types)]
+    used = {full for name in source.events for full in definitions(source.normal(name))}
+    findings += [_unused(name) for name in source.types if name not in used]
+    try:
+        models_text(source)
+    except SchemaError as error:
+        findings.append(Finding(error.where, "model", error.reason))
     try:
         findings += lint_catalogue(source, load_catalogue(root))
     except (CatalogueError, FileNotFoundError) as error:

@@ -525,8 +525,12 @@ class CaseTransferred(Event, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Who hands it on."""
     to_jurisdiction: str
     """Jurisdiction whose review stage holds the case from now on."""
+    acceptance: str
+    """Jurisdiction whose acceptance stage is told."""
     times: Times
     """The times of the case; accepted is missing as long as it is only collected."""
+    duty_start: DutyStart
+    """Which receipt starts the five-day duty."""
     duty_due: Instant | None = None
     """Until when a collected case has to be answered."""
     duty_from: Instant | None = None
@@ -535,6 +539,8 @@ class CaseTransferred(Event, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether the one request for supplements has been made."""
     accepted_by: AcceptedBy | None = None
     """Who accepted, if accepted."""
+    notice_number: str | None = None
+    """受理文书编号, if accepted."""
     suspensions: tuple[Suspension, ...] = ()
     """When the clock stood still."""
     extension_days: Int
