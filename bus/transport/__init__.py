@@ -1,0 +1,66 @@
+"""Ways to a broker, behind one protocol: kafka-python (the default), confluent-kafka (faster), and one in memory.
+
+They move bytes and decode nothing. What each can promise is written where they are tested:
+`tests/contract/transport/test_contract.py`.
+"""
+
+from bus.transport.base import (
+    MAX_RECORD_BYTES,
+    Consumer,
+    Done,
+    Outbound,
+    OutOfRangeError,
+    PermanentError,
+    Producer,
+    Record,
+    RetriableError,
+    TopicPartition,
+    TopicSpec,
+    Transport,
+    TransportError,
+)
+from bus.transport.memory import MemoryTransport
+from bus.transport.memory_broker import MemoryBroker
+
+__all__ = [
+    "MAX_RECORD_BYTES",
+    "Consumer",
+    "Done",
+    "MemoryBroker",
+    "MemoryTransport",
+    "OutOfRangeError",
+    "Outbound",
+    "PermanentError",
+    "Producer",
+    "Record",
+    "RetriableError",
+    "TopicPartition",
+    "TopicSpec",
+    "Transport",
+    "TransportError",
+    "open_transport",
+]
+
+
+def open_transport(driver: str, bootstrap: str) -> Transport:
+    """Open a way to the broker at `bootstrap` ("host:port", several separated by commas).
+
+    Args:
+        driver: "kafka-python", or "confluent" (needs the extra of that name).
+        bootstrap: where the first broker to be asked listens.
+
+    Raises:
+        RetriableError: no broker answers there within about 5 seconds.
+        ImportError: the driver is not installed; the message names the extra.
+        ValueError: there is no such driver.
+    """
+    # Each driver is imported only when asked for: its library costs start-up time, or is not installed.
+    if driver == "kafka-python":
+        from bus.transport.kafka_python import KafkaPythonTransport  # noqa: PLC0415 (see above)
+
+        return KafkaPythonTransport(bootstrap)
+    if driver == "confluent":
+        from bus.transport.confluent import ConfluentTransport  # noqa: PLC0415 (see above)
+
+        return ConfluentTransport(bootstrap)
+    raise ValueError(f'transport driver {driver!r} is unknown: "kafka-python" or "confluent" would be right')
