@@ -68,9 +68,12 @@ bench: $(READY)
 	@$(BIN)/kuayu bench $(ARGS)
 
 # Pins every package for every platform, with digests; addresses of registries stay out of it.
+# The second file is the part of the first that a node in a container needs.
+LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock $(ARGS)
+	$(LOCK) --all-extras $(ARGS) --output-file requirements.lock
+	$(LOCK) --extra confluent --extra postgres --constraint requirements.lock --output-file requirements-node.lock
 
 # What was built and cached; the data of brokers and nodes (var/) and .venv stay.
 clean:
