@@ -21,6 +21,8 @@ from jurisdictions._codes import (
 )
 from jurisdictions._directory import Directory, load_directory
 from jurisdictions._errors import Invalid
+from jurisdictions._lint import lint
+from jurisdictions._lint_schema import Finding
 from jurisdictions._model import (
     ALL_ITEMS,
     DEFAULT_PARTITIONS,
@@ -62,6 +64,7 @@ __all__ = [
     "CaseNumber",
     "Directory",
     "Due",
+    "Finding",
     "Holiday",
     "InboxAddress",
     "Invalid",
@@ -94,6 +97,7 @@ __all__ = [
     "citizen_number",
     "credit_code",
     "item_code",
+    "lint",
     "load_directory",
     "make_case_number",
     "route",

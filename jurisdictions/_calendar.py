@@ -20,7 +20,7 @@ CHINA_TIME: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 _DAY_END: Final = time(16, tzinfo=UTC)  # 24:00 in China is 16:00 UTC of the same date
 _FIVE_DAYS: Final = Limit(LimitUnit.WORKING_DAYS, 5)
-_FIXED_HOLIDAYS: Final = ((1, 1), (5, 1), (5, 2), (10, 1), (10, 2), (10, 3))  # 全国年节及纪念日放假办法
+FIXED_HOLIDAYS: Final = ((1, 1), (5, 1), (5, 2), (10, 1), (10, 2), (10, 3))  # 全国年节及纪念日放假办法
 _SATURDAY: Final = 5
 
 Suspension = tuple[datetime, datetime | None]
@@ -35,11 +35,15 @@ class Holiday(Struct, frozen=True, forbid_unknown_fields=True):
     first: date
     last: date
 
+    def __post_init__(self) -> None:
+        if self.last < self.first:
+            raise Invalid("last", "before first", "the last day off")
+
 
 class CalendarYear(Struct, frozen=True, forbid_unknown_fields=True):
     """One year as published; `published` None = not yet, so what follows from it is provisional."""
 
-    version: str
+    version: Annotated[str, Meta(pattern=r"^[0-9]{4}\.[0-9]+$")]
     year: Annotated[int, Meta(ge=1992, le=2100)]
     published: date | None
     source: str | None
@@ -65,6 +69,14 @@ class Calendar:
     def __init__(self, years: Iterable[CalendarYear]) -> None:
         self._years = {year.year: year for year in years}
         self._published = {year.year for year in self._years.values() if year.published}
+        # Across the files: a New Year's arrangement may reach into the last days of the year before.
+        self._off = {
+            ordinal
+            for year in self._years.values()
+            for holiday in year.holidays
+            for ordinal in range(holiday.first.toordinal(), holiday.last.toordinal() + 1)
+        }
+        self._extra = {day.toordinal() for year in self._years.values() for day in year.working_weekends}
         self._tables: dict[int, list[int]] = {}
         self.version = "+".join(self._years[year].version for year in sorted(self._years))
 
@@ -218,20 +230,12 @@ class Calendar:
         return table
 
     def _build(self, year: int) -> list[int]:
-        known = self._years.get(year)
-        if known is None:
-            off = {date(year, month, day).toordinal() for month, day in _FIXED_HOLIDAYS}
-            extra: set[int] = set()
-        else:
-            off = {
-                ordinal
-                for holiday in known.holidays
-                for ordinal in range(holiday.first.toordinal(), holiday.last.toordinal() + 1)
-            }
-            extra = {day.toordinal() for day in known.working_weekends}
+        off = self._off
+        if year not in self._years:
+            off = off | {date(year, month, day).toordinal() for month, day in FIXED_HOLIDAYS}
         days = range(date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1)
         # Ordinal 1 is a Monday, so (ordinal - 1) % 7 is the weekday.
-        return [day for day in days if day in extra or ((day - 1) % 7 < _SATURDAY and day not in off)]
+        return [day for day in days if day in self._extra or ((day - 1) % 7 < _SATURDAY and day not in off)]
 
 
 def _local(instant: datetime) -> datetime:

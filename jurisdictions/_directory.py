@@ -61,7 +61,7 @@ class Directory:
         )
         self.calendar = Calendar(folder.calendars)
         self.jurisdictions = folder.jurisdictions.jurisdictions
-        self._jurisdictions = _grouped((place.code, place) for place in self.jurisdictions)
+        self._jurisdictions = grouped((place.code, place) for place in self.jurisdictions)
         for places in self._jurisdictions.values():
             places.sort(key=lambda place: place.valid_from)
         self._lineages = {code: self._lineage(code) for code in self._jurisdictions}
@@ -69,13 +69,13 @@ class Directory:
             stage: {code: node for code in self._jurisdictions if (node := self._nearest(stage, code))}
             for stage in Stage
         }
-        self._items = _grouped((item.code, item) for item in _implementations(folder, self._jurisdictions))
+        self._items = grouped((item.code, item) for item in _implementations(folder, self._jurisdictions))
         for versions in self._items.values():
             versions.sort(key=lambda item: item.version)
         self.items = tuple(versions[-1] for versions in self._items.values())
         self._implemented = {(item.basic_code, item.owner): item for item in self.items}
         self.agreements = folder.agreements.agreements
-        self._agreements = _grouped(
+        self._agreements = grouped(
             ((acceptor, agreement.owner, basic_code), agreement)
             for agreement in self.agreements
             for acceptor in agreement.acceptors
@@ -210,7 +210,8 @@ def _version_key(version: str) -> tuple[int, int]:
     return int(year), int(number)
 
 
-def _grouped(pairs: Iterable[tuple[_K, _V]]) -> dict[_K, list[_V]]:
+def grouped(pairs: Iterable[tuple[_K, _V]]) -> dict[_K, list[_V]]:
+    """Values by key, in the order given."""
     groups: defaultdict[_K, list[_V]] = defaultdict(list)
     for key, value in pairs:
         groups[key].append(value)

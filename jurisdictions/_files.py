@@ -90,19 +90,11 @@ class AgreementsFile(Struct, frozen=True, forbid_unknown_fields=True):
     agreements: tuple[Agreement, ...]
 
 
-SCHEMAS: Final[dict[str, type[Struct]]] = {
-    "jurisdictions.yaml": JurisdictionsFile,
-    "items.yaml": ItemsFile,
-    "bodies.yaml": BodiesFile,
-    "agreements.yaml": AgreementsFile,
-}
-"""The files every data folder has; beside them it has one calendar-YYYY.yaml for each year."""
-
 _File = TypeVar("_File", bound=Struct)
 
 
 def calendar_files(folder: Path) -> list[Path]:
-    """The calendar files of a data folder, in order of their years."""
+    """The calendar files of a data folder, calendar-YYYY.yaml, in order of their years."""
     return sorted(folder.glob("calendar-*.yaml"))
 
 

@@ -2,6 +2,7 @@
 
 from datetime import date, time
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
@@ -158,6 +159,8 @@ STANDARD_HOURS: Final = (Period(time(9), time(12)), Period(time(13), time(17)))
 AreaCode = Annotated[str, Meta(pattern=r"^[0-9]{6}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 PartitionCount = Annotated[int, Meta(ge=1, le=8)]
+AgreedItem = Annotated[str, Meta(pattern=r"^([0-9A-Z]{12}|\*)$")]
+Serial = Annotated[int, Meta(ge=1, le=LAST_SERIAL)]
 
 
 class Jurisdiction(Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,6 +182,18 @@ class Jurisdiction(Struct, frozen=True, forbid_unknown_fields=True):
     stages: tuple[Stage, ...] = ()
     office_hours: Annotated[tuple[Period, ...], Meta(min_length=1)] = STANDARD_HOURS
     partitions: dict[Stage, PartitionCount] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise Invalid("valid_to", "before valid_from", "the last valid day, or null")
+        if len(set(self.stages)) < len(self.stages):
+            raise Invalid("stages", "names a stage twice", "each stage once")
+        if not self.partitions.keys() <= set(self.stages):
+            raise Invalid(
+                "partitions", "given for a stage that is not offered", "stages of the list above only"
+            )
+        if any(later.opens < earlier.closes for earlier, later in pairwise(self.office_hours)):
+            raise Invalid("office_hours", "overlap or are out of order", "periods one after the other")
 
     def valid_on(self, day: date) -> bool:
         """Whether the code means this place on `day`."""
@@ -253,17 +268,25 @@ class Agreement(Struct, frozen=True, forbid_unknown_fields=True):
     `mode` holds for items that can be handled so; others go by their own first mode.
     """
 
-    id: str
-    acceptors: tuple[str, ...]
-    owner: str
-    items: tuple[str, ...]
+    id: Name
+    acceptors: Annotated[tuple[AreaCode, ...], Meta(min_length=1)]
+    owner: AreaCode
+    items: Annotated[tuple[AgreedItem, ...], Meta(min_length=1)]
     power: Power
     mode: Mode
     receipt_rule: ReceiptRule
-    pickup: tuple[str, ...]
-    serials: tuple[int, int]
+    pickup: tuple[AreaCode, ...]
+    serials: tuple[Serial, Serial]
     since: date
     until: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.serials[1] < self.serials[0]:
+            raise Invalid("serials", "end before they begin", "[first, last]")
+        if self.until is not None and self.until < self.since:
+            raise Invalid("until", "before since", "the last day in force, or null")
+        if ALL_ITEMS in self.items and len(self.items) > 1:
+            raise Invalid("items", "names items beside all of them", f'["{ALL_ITEMS}"] or basic codes')
 
     def in_force(self, day: date) -> bool:
         """Whether the agreement binds on `day`."""
