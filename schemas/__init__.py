@@ -7,23 +7,13 @@ share). `python -m schemas generate` writes the typed models, `record` adds chan
 
 from schemas._catalogue import Catalogue, CatalogueError, Entry, Route, load_catalogue
 from schemas._check import check, record
-from schemas._codec import (
-    BadPayload,
-    Codec,
-    CodecError,
-    Invalid,
-    NewerContract,
-    UnknownSchema,
-    decode,
-    encode,
-    payload_id,
-    whole_millis,
-)
+from schemas._codec import Codec, decode, encode, payload_id, whole_millis
 from schemas._compatibility import Incompatibility, incompatibilities
+from schemas._errors import BadPayload, CodecError, Invalid, NewerContract, UnknownSchema
 from schemas._finding import Finding
 from schemas._generate import generate, models_drifted
 from schemas._lint import lint
-from schemas._paths import fields_of, values_at
+from schemas._paths import Leaf, fields_of
 from schemas._record import Event, Instant, Int, Long, Record
 from schemas._schema import Schema, Schemas, load_schemas, schema_id
 from schemas._source import SchemaError, normal_form
@@ -41,6 +31,7 @@ __all__ = [
     "Instant",
     "Int",
     "Invalid",
+    "Leaf",
     "Long",
     "NewerContract",
     "Record",
@@ -63,6 +54,5 @@ __all__ = [
     "payload_id",
     "record",
     "schema_id",
-    "values_at",
     "whole_millis",
 ]

@@ -1,12 +1,9 @@
 """Dotted paths of fields: `file.applicant.name` leads through records, optional values and arrays alike."""
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
 
 from msgspec import Struct
 
-from schemas._schema import Schema
 from schemas._source import Json, definitions
 
 
@@ -46,23 +43,3 @@ def _cores(node: Json) -> Iterator[tuple[str, str | None]]:
         yield from _cores(node["items"])
     else:
         yield node["type"], node.get("logicalType")
-
-
-@lru_cache(maxsize=4096)
-def instants(schema: Schema) -> tuple[str, ...]:
-    """Paths of all `timestamp-millis` fields of a schema."""
-    return tuple(field.path for field in fields_of(schema.normal) if field.logical == "timestamp-millis")
-
-
-def values_at(data: Any, path: str) -> Iterator[Any]:
-    """All values at a path in plain data; what is missing or None, there or on the way, is left out."""
-    if data is None:
-        return
-    if isinstance(data, list | tuple):
-        for item in data:
-            yield from values_at(item, path)
-    elif path:
-        head, _, rest = path.partition(".")
-        yield from values_at(data.get(head), rest)
-    else:
-        yield data

@@ -11,6 +11,7 @@ import fastavro
 
 from schemas._history import History
 from schemas._source import ROOT, Json, SchemaError, Source, canonical, normal_form
+from schemas._write import Writer, record_writer
 
 ID_MASK = 0x7FFF_FFFF
 """Ids have 31 bits, because registries and clients keep them in signed 32-bit numbers."""
@@ -50,6 +51,11 @@ class Schema:
             return fastavro.parse_schema(self.normal)
         except Exception as error:
             raise SchemaError(self.name, f"{type(error).__name__}: {error}") from error
+
+    @cached_property
+    def write(self) -> Writer:
+        """Appends plain data to a bytearray in Avro's binary encoding; raises `Invalid` for what does not fit."""
+        return record_writer(self.normal)
 
     @property
     def fields(self) -> tuple[dict[str, Any], ...]:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
-from schemas import CatalogueError, fields_of, load_catalogue, load_schemas, values_at
+from schemas import CatalogueError, fields_of, load_catalogue, load_schemas
 
 
 def test_only_the_routes_of_the_catalogue_may_be_used(contracts: Any) -> None:
@@ -62,15 +61,3 @@ def test_paths_lead_through_optional_values_and_arrays(contracts: Any) -> None:
         *("asker", "asker.name", "asker.phone", "helper", "helper.name", "helper.phone"),
         *("asked_at", "kind", "points", "others", "others.name", "others.phone"),
     ]
-    data = {
-        "asker": {"name": "a"},
-        "helper": None,
-        "others": [{"name": "b", "phone": None}, {"name": "c"}],
-        "points": [1, 2],
-    }
-    found = {path: list(values_at(data, path)) for path in paths}
-    assert found["asker.name"] == ["a"]
-    assert found["helper.name"] == found["helper"] == found["others.phone"] == []
-    assert found["others.name"] == ["b", "c"]
-    assert found["points"] == [1, 2]
-    assert msgspec.json.encode(found["asker"]) == b'[{"name":"a"}]'
