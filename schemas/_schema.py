@@ -83,7 +83,7 @@ class Schemas:
     def __init__(self, current: dict[str, Schema], history: dict[str, tuple[Schema, ...]]) -> None:
         self._current = current
         self._versions = {
-            name: past if schema in past else (*past, schema)
+            name: past if past[-1:] == (schema,) else (*past, schema)
             for name, schema in sorted(current.items())
             for past in [history.get(name, ())]
         }
@@ -148,13 +148,13 @@ class Schemas:
         if len(text) > MAX_TEXT:
             raise SchemaError("fetched schema", f"longer than {MAX_TEXT} characters")
         try:
-            schema = Schema(normal_form(json.loads(text), where="fetched schema"))
+            written = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise SchemaError("fetched schema", f"not JSON: {error}") from error
+        try:
+            schema = Schema(normal_form(written, where="fetched schema"))
         except (RecursionError, TypeError, AttributeError) as error:
             raise SchemaError("fetched schema", f"not an Avro schema: {error}") from error
-        except SchemaError:
-            raise
-        except ValueError as error:
-            raise SchemaError("fetched schema", f"not JSON: {error}") from error
         if digest is not None and schema.digest != digest:
             raise SchemaError("fetched schema", f"its digest is {schema.digest.hex()}, not {digest.hex()}")
         schema.parsed  # noqa: B018 - refused now, not when the first event is read

@@ -162,6 +162,18 @@ def test_the_registry_view(recorded: Any) -> None:
     assert subject_version(schemas, "kuayu.Answered", 1)["id"] == first.id
 
 
+def test_a_schema_that_is_not_recorded_yet_is_the_latest_version(recorded: Any) -> None:
+    first = load_schemas(recorded.root).by_name("kuayu.Answered")
+    recorded.files["Answered"]["fields"].append(optional("note"))
+    recorded.write()
+    assert [schema.id for schema in load_schemas(recorded.root).versions("kuayu.Answered")][:1] == [first.id]
+    record(recorded.root)
+    recorded.files["Answered"]["fields"].pop()
+    schemas = load_schemas(recorded.write())
+    assert subject_versions(schemas, "kuayu.Answered") == [1, 2, 3]
+    assert subject_version(schemas, "kuayu.Answered", "latest")["id"] == first.id
+
+
 def test_a_fetched_schema_has_an_id_and_no_subject(contracts: Any) -> None:
     schemas = load_schemas(contracts.root)
     fetched = schemas.add('{"type":"record","name":"kuayu.Far","fields":[{"name":"x","type":"int"}]}')

@@ -1,10 +1,8 @@
 """Every rule of the linter finds what it is for, and nothing in contracts that are as they should be."""
 
-import importlib
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from schemas import lint
 
@@ -117,15 +115,3 @@ def test_a_name_that_stands_twice_in_the_catalogue_is_found(contracts: Any) -> N
 def test_a_missing_catalogue_is_found(contracts: Any) -> None:
     (contracts.root / "catalogue.yaml").unlink()
     assert [finding.rule for finding in lint(contracts.root)] == ["catalogue"]
-
-
-def test_the_commands_say_what_is_found(contracts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    main = importlib.import_module("schemas.__main__")
-    run = CliRunner().invoke
-    assert run(main.app, ["lint"]).exit_code == 0
-    monkeypatch.setattr(main, "lint", lambda: lint(contracts.root))
-    contracts.files["Asked"].pop("doc")
-    contracts.write()
-    result = run(main.app, ["lint"])
-    assert result.exit_code == 1
-    assert "kuayu.Asked: needs a doc" in result.output
