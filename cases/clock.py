@@ -1,0 +1,91 @@
+"""The legal clock of a case: its four times and what is due, by the calendar of the directory."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from jurisdictions import CHINA_TIME, Directory, Due, Item, Limit, LimitStart, LimitUnit
+from schemas.models import Suspension, Times
+
+_SERVICE: Final = Limit(LimitUnit.WORKING_DAYS, 10)
+_UNITS_OF_DAYS: Final = (LimitUnit.WORKING_DAYS, LimitUnit.CALENDAR_DAYS)
+
+
+def legal_day(instant: datetime) -> date:
+    """The day of an instant in legal time."""
+    return instant.astimezone(CHINA_TIME).date()
+
+
+class LegalClock:
+    """Due instants by one directory's calendar. Pure: it never looks at the time of day."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._calendar = directory.calendar
+
+    def collected(self, at: datetime) -> Times:
+        """The times of an application that has only been collected."""
+        return Times(collected=at, provisional=False, calendar_version=self._calendar.version)
+
+    def duty(self, received: datetime) -> Due:
+        """When a collected application counts as accepted: five working days after receipt (行政许可法 32)."""
+        return self._calendar.five_day_duty(received)
+
+    def serve_by(self, decided: datetime) -> datetime:
+        """Until when a result has to be served: ten working days after the decision (行政许可法 44, 82)."""
+        return self._calendar.due(decided, _SERVICE).at
+
+    def accepted(
+        self,
+        item: Item,
+        times: Times,
+        at: datetime,
+        suspensions: Iterable[Suspension] = (),
+        extension_days: int = 0,
+    ) -> Times:
+        """The times of a case accepted `at`, with the limits of its item, extended and less what was suspended.
+
+        A limit that starts from another instant than acceptance (the end of an application window or of a public
+        notice) is counted from acceptance and provisional, as that instant is not known to the case.
+        """
+        stops = tuple((stop.since, stop.until) for stop in suspensions)
+        promised = self._due(item, item.promised, at, stops, extension_days)
+        statutory = self._due(item, item.statutory, at, stops, extension_days)
+        dues = [due for due in (promised, statutory) if due is not None]
+        return replace(
+            times,
+            accepted=at,
+            promised=promised and promised.at,
+            statutory=statutory and statutory.at,
+            provisional=any(due.provisional for due in dues)
+            or any(
+                limit is not None and limit.starts is not LimitStart.ACCEPTANCE
+                for limit in (item.promised, item.statutory)
+            ),
+            calendar_version=self._calendar.version,
+        )
+
+    def _due(
+        self,
+        item: Item,
+        limit: Limit | None,
+        at: datetime,
+        stops: tuple[tuple[datetime, datetime], ...],
+        extension_days: int,
+    ) -> Due | None:
+        if limit is None:
+            return None
+        if extension_days:
+            limit = (
+                limit.extended(extension_days)
+                if limit.unit in _UNITS_OF_DAYS
+                else Limit(LimitUnit.WORKING_DAYS, extension_days, limit.starts)
+            )
+        if limit.unit is not LimitUnit.OFFICE_HOURS:
+            if not stops:
+                return self._calendar.due(at, limit)
+            return self._calendar.due_with_suspensions(at, limit, stops)
+        hours = self._directory.jurisdiction(item.owner).office_hours
+        return self._calendar.due_with_suspensions(at, limit, stops, hours)
