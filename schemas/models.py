@@ -591,6 +591,8 @@ class CertificateIssued(Event, frozen=True, kw_only=True, forbid_unknown_fields=
     """To whom."""
     delivery: Delivery
     """How and where."""
+    accepting_office: Office
+    """Window that took the application."""
     acceptance: str
     """Jurisdiction whose acceptance stage is told."""
     serve_by: Instant
