@@ -7,9 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 SDK := $(wildcard producers/sdk/pyproject.toml)
-PACKAGES := $(patsubst %/__init__.py,%,$(wildcard schemas/__init__.py jurisdictions/__init__.py cases/__init__.py \
-	bus/__init__.py web/__init__.py producers/__init__.py consumers/__init__.py monitoring/__init__.py \
-	kuayu/__init__.py)) $(wildcard producers/sdk/kuayu_client)
+PACKAGES := schemas jurisdictions cases bus web producers consumers monitoring kuayu
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -51,11 +49,9 @@ lint: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-ifneq ($(wildcard kuayu/cli.py),)
 	$(BIN)/kuayu schemas lint
 	$(BIN)/kuayu schemas check
 	$(BIN)/kuayu directory lint
-endif
 
 types: $(READY)
 	$(BIN)/mypy $(PACKAGES) tests
