@@ -21,9 +21,11 @@ def check_agreements(folder: Folder, directory: Directory) -> Iterator[Finding]:
     for id_, count in Counter(agreement.id for agreement in agreements).items():
         if count > 1:
             yield Finding(_AGREEMENTS, f"agreements[{id_}].id", "stands there twice", "an id of its own")
+    offered = grouped((item.owner, item.basic_code) for item in directory.items)
+    known = {record.basic_code for record in folder.items.items}
     for agreement in agreements:
-        yield from _check_places(agreement, folder, directory)
-        yield from _check_agreed_items(agreement, folder, directory)
+        yield from _check_places(agreement, directory)
+        yield from _check_agreed_items(agreement, known, offered.get(agreement.owner, []))
     by_owner = grouped((agreement.owner, agreement) for agreement in agreements)
     for owned in by_owner.values():
         for one, other in combinations(owned, 2):
@@ -34,16 +36,17 @@ def check_agreements(folder: Folder, directory: Directory) -> Iterator[Finding]:
             yield Finding(_AGREEMENTS, f"agreements of {owner}", "none for its own windows", expected)
 
 
-def _check_places(agreement: Agreement, folder: Folder, directory: Directory) -> Iterator[Finding]:
+def _check_places(agreement: Agreement, directory: Directory) -> Iterator[Finding]:
     where = f"agreements[{agreement.id}]"
     named: Iterable[tuple[str, str, Stage]] = (
         *(("acceptors", code, Stage.ACCEPTANCE) for code in agreement.acceptors),
         ("owner", agreement.owner, Stage.REVIEW),
         *(("pickup", code, Stage.PICKUP) for code in agreement.pickup),
     )
-    known = {place.code for place in folder.jurisdictions.jurisdictions}
     for field, code, stage in named:
-        if code not in known:
+        try:
+            directory.jurisdiction(code)
+        except Invalid:
             yield Finding(
                 _AGREEMENTS, f"{where}.{field}", f"unknown code {code}", "a code of jurisdictions.yaml"
             )
@@ -72,16 +75,14 @@ def _check_places(agreement: Agreement, folder: Folder, directory: Directory) ->
         )
 
 
-def _check_agreed_items(agreement: Agreement, folder: Folder, directory: Directory) -> Iterator[Finding]:
+def _check_agreed_items(agreement: Agreement, known: set[str], offered: list[str]) -> Iterator[Finding]:
     where = f"agreements[{agreement.id}].items"
-    offered = {item.basic_code: item for item in directory.items if item.owner == agreement.owner}
     if agreement.items == (ALL_ITEMS,):
         if not offered:
             yield Finding(
                 _AGREEMENTS, where, f"{agreement.owner} offers no item", "an owner with bodies in bodies.yaml"
             )
         return
-    known = {record.basic_code for record in folder.items.items}
     for code in agreement.items:
         if code not in known:
             yield Finding(_AGREEMENTS, where, f"unknown item {code}", "a basic code of items.yaml")

@@ -90,6 +90,10 @@ def _finding(name: str, where: str, error: msgspec.ValidationError, kind: Any) -
     expected = _SEE_COMMENTS
     if wanted := re.fullmatch("Expected `(.+)`, got `(.+)`", problem):
         problem, expected = f"is {wanted[2]}", wanted[1]
+    elif problem.startswith("Expected "):
+        problem, expected = "is not allowed", problem.removeprefix("Expected ").replace("`", "")
+    elif missing := re.fullmatch("Object missing required field `(.+)`", problem):
+        problem, path = "is missing", f"{path}.{missing[1]}"
     elif isinstance(here, EnumType):
         members: list[Enum] = list(here)
         expected = f"one of {', '.join(str(member.value) for member in members)}"
