@@ -480,4 +480,4 @@ def event_message(envelope: Envelope, data: Any) -> Message:
 
 def _may_overtake(held: tuple[HeldRow, ...], lane: str) -> bool:
     """Whether an event may be tried although others wait: they wait for an event, and it comes by another lane."""
-    return all(row.awaits.startswith(ORDER_AWAITS) and row.lane != lane for row in held)
+    return held[0].awaits.startswith(ORDER_AWAITS) and all(row.lane != lane for row in held)

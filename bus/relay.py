@@ -103,6 +103,8 @@ class Relay:
         with self._lock:
             for entry in entries:
                 sender = self._senders.get(entry.lane) or self._begin(lanes[entry.lane])
+                if sender.mark == sender.last:  # nothing was open until now
+                    sender.probe_at, sender.probe_pause = self._clock.now() + PROBE_FIRST, PROBE_FIRST
                 sender.last = entry.number
                 self._active[entry.lane] = None
                 expected = sender.next + len(sender.queue)

@@ -286,9 +286,6 @@ class Writer:
     def _take(self, unit: Unit, incoming: Incoming) -> None:
         record = incoming.record
         place = TopicPartition(record.topic, record.partition)
-        known = unit.positions.get(place) or self.books.positions.get(place)
-        if known and record.offset < known.next:
-            return  # read again after a step back of the consumer
         match incoming:
             case Garbage():
                 quarantine(unit, incoming)

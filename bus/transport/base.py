@@ -142,7 +142,7 @@ class Consumer(Protocol):
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         """Tell the broker where we are, so that lag tools can see it. Best effort: never raises, never waits.
 
-        At most once a second the newest positions are sent, by this call, by a later `poll`, or by `close`.
+        One that is lost is made good by the next; more than one a second costs more than it shows.
         """
 
     def close(self) -> None: ...

@@ -22,7 +22,6 @@ from bus.transport.base import (
     TopicSpec,
     TransportError,
 )
-from bus.transport.commits import LazyCommits
 from bus.transport.topics import missing
 
 try:
@@ -183,7 +182,6 @@ class ConfluentConsumer:
         self._paused: set[TopicPartition] = set()
         self._lost: dict[TopicPartition, int] = {}
         """Positions out of range: librdkafka says it once and stops reading there."""
-        self._commits = LazyCommits()
 
     def assign(self, positions: Mapping[TopicPartition, int | None]) -> None:
         if self._paused:  # librdkafka would keep them paused
@@ -210,7 +208,6 @@ class ConfluentConsumer:
     def poll(self, timeout: float, limit: int) -> Sequence[Record]:
         if self._lost:
             self._raise_lost()
-        self._commit_due()
         # consume() with a timeout waits for a full batch; so wait for the first and take what else is there.
         first = self._consumer.poll(timeout)
         records: list[Record] = []
@@ -298,21 +295,11 @@ class ConfluentConsumer:
             raise RetriableError(f"the ends of the partitions cannot be had: {error}") from error
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._commits.put(positions)
-        self._commit_due()
-
-    def _commit_due(self) -> None:
-        if positions := self._commits.due():
-            self._commit(positions)
-
-    def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
         offsets = [ck.TopicPartition(*place, offset) for place, offset in positions.items()]
         with suppress(ck.KafkaException):
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def close(self) -> None:
-        if positions := self._commits.rest():
-            self._commit(positions)
         self._consumer.close()
 
 

@@ -26,8 +26,8 @@ from bus.transport.base import (
     TopicSpec,
     TransportError,
 )
-from bus.transport.commits import LazyCommits
 from bus.transport.kafka_batches import PartitionRecords
+from bus.transport.kafka_sockets import DIRECT
 from bus.transport.topics import missing
 
 BROKER_TIMEOUT_MS = 4_000
@@ -66,6 +66,7 @@ def _open(kind: Callable[..., Any], bootstrap: str, client: str, **config: Any) 
             kafka_client=remember,
             bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
             reconnect_backoff_max_ms=1_000,
+            proxy_url=DIRECT,
             **config,
         )
     except kafka_errors.KafkaError as error:
@@ -171,7 +172,6 @@ class KafkaPythonConsumer:
         except RetriableError:
             self._consumer.close(autocommit=False)
             raise
-        self._commits = LazyCommits()
         self._lost: dict[KafkaPlace, int] = {}
         """Positions that are not in their partitions, until the owner has sought others."""
 
@@ -193,7 +193,6 @@ class KafkaPythonConsumer:
     def poll(self, timeout: float, limit: int) -> Sequence[Record]:
         if self._lost:
             self._raise_lost()
-        self._commit_due()
         fetcher = self._consumer._fetcher
         if fetcher._paused_partition_records and not fetcher._next_partition_records:
             # An exhausted reader left in this slot would keep out for ever what a paused partition had in store.
@@ -241,24 +240,15 @@ class KafkaPythonConsumer:
         return {TopicPartition(*place): end for place, end in ends.items()}
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._commits.put(positions)
-        self._commit_due()
-
-    def _commit_due(self) -> None:
-        if positions := self._commits.due():
-            with suppress(kafka_errors.KafkaError):
-                self._committer.commit_async(_offsets(positions))
+        offsets = {
+            KafkaPlace(*place): OffsetAndMetadata(offset, "", -1) for place, offset in positions.items()
+        }
+        with suppress(kafka_errors.KafkaError):
+            self._committer.commit_async(offsets)
 
     def close(self) -> None:
-        if positions := self._commits.rest():
-            with suppress(kafka_errors.KafkaError):
-                self._committer.commit(_offsets(positions), timeout_ms=1_000)
         for client in (self._committer, self._consumer):
             client.close(autocommit=False, timeout_ms=1_000)
-
-
-def _offsets(positions: Mapping[TopicPartition, int]) -> dict[KafkaPlace, OffsetAndMetadata]:
-    return {KafkaPlace(*place): OffsetAndMetadata(offset, "", -1) for place, offset in positions.items()}
 
 
 class KafkaPythonTransport:

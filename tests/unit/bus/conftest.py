@@ -12,7 +12,10 @@ import msgspec
 import pytest
 
 from bus import Answer, Command, Engine, Ledger, Message
+from bus.envelope import partition_of
 from bus.transport import MemoryBroker, MemoryTransport, TopicSpec
+from bus.unit import Lane
+from bus.verification import verify
 from schemas import load_schemas
 from schemas.models import CaseWithdrawn
 
@@ -122,7 +125,11 @@ class Stage:
             return Decided("applied", facts=(Noted("wake", data.at),))
         if isinstance(data, Send):
             out = tuple(
-                Out(self.to, CaseWithdrawn(reason=f"{data.note}{i}".ljust(data.size), withdrawn_at=message.acted_at), 1)
+                Out(
+                    self.to,
+                    CaseWithdrawn(reason=f"{data.note}{i}".ljust(data.size), withdrawn_at=message.acted_at),
+                    1,
+                )
                 for i in range(data.times)
             )
             return Decided("applied", facts=(Noted("send"),), out=out)
@@ -140,11 +147,10 @@ class Stage:
 
 
 class Topology:
-    topics = {
-        f"kuayu.{stage}.{code}": PARTITIONS
-        for stage in ("ask", "answer")
-        for code in ("1", "2")
-    } | {"kuayu.receipts.1": 1, "kuayu.receipts.2": 1}
+    topics = {f"kuayu.{stage}.{code}": PARTITIONS for stage in ("ask", "answer") for code in ("1", "2")} | {
+        "kuayu.receipts.1": 1,
+        "kuayu.receipts.2": 1,
+    }
 
     def partitions(self, topic: str) -> int:
         return self.topics.get(topic, 0)
@@ -164,6 +170,8 @@ class Node:
         self.stage = stage
         self.clock = clock
         self.observed = Observed()
+        self.tampered = False
+        """A test that damages this ledger says so; every other ledger must be sound in the end."""
         Ledger(self.url).create()
         self.engine = self.open()
 
@@ -189,10 +197,27 @@ class Node:
         """As kill -9 does it: nothing is closed in order."""
         self.ledger.close()
 
+    def restart(self) -> None:
+        self.kill()
+        self.open()
+
+    def lane(self, *, outward: bool, case: str) -> Lane:
+        """The lane that this case's events take from or to this node."""
+        source = partition_of(case, PARTITIONS)
+        [lane] = [
+            lane
+            for lane in self.engine.books.lanes.values()
+            if lane.outward is outward and lane.name.split(">")[0].endswith(f"/{source}")
+        ]
+        return lane
+
+    def problems(self) -> list[str]:
+        return [] if self.tampered else verify(self.ledger, self.engine.application)
+
     def act(self, case: str, data: Any = None, **values: Any) -> Answer:
-        values = {"actor": "clerk", "acted_at": self.clock.now()} | values
+        values.setdefault("acted_at", self.clock.now())
         future = self.engine.writer.submit(
-            Command(stream=self.stream, case=case, data=data or Send(), **values)
+            Command(stream=self.stream, case=case, data=data or Send(), actor="clerk", **values)
         )
         self.engine.writer.step(0)
         return future.result(timeout=0)
@@ -214,6 +239,11 @@ class Pair(NamedTuple):
     clock: Clock
     ask: Node
     answer: Node
+    folder: Path
+
+    def add(self, stage: str, code: str) -> Node:
+        """One more node; it sends to 2/answer."""
+        return Node(self.folder, self.broker, Stage(stage, code, ("answer", "2")), self.clock)
 
     def settle(self, rounds: int = 50) -> None:
         """Step both until nothing moves any more."""
@@ -221,6 +251,22 @@ class Pair(NamedTuple):
             moved = [node.step() for node in (self.ask, self.answer)]
             if not any(moved):
                 return
+
+
+@pytest.fixture
+def said() -> type[Decided]:
+    """What a stage may be told to answer (importing between test modules is not wanted)."""
+    return Decided
+
+
+@pytest.fixture
+def wake() -> type[Wake]:
+    return Wake
+
+
+@pytest.fixture
+def send() -> type[Send]:
+    return Send
 
 
 @pytest.fixture
@@ -236,6 +282,10 @@ def pair(tmp_path: Path, clock: Clock) -> Iterator[Pair]:
     )
     ask = Node(tmp_path, broker, Stage("ask", "1", ("answer", "2")), clock)
     answer = Node(tmp_path, broker, Stage("answer", "2", ("ask", "1")), clock)
-    yield Pair(broker, clock, ask, answer)
-    ask.kill()
-    answer.kill()
+    yield Pair(broker, clock, ask, answer, tmp_path)
+    try:
+        assert ask.problems() == []
+        assert answer.problems() == []
+    finally:
+        ask.kill()
+        answer.kill()

@@ -1,0 +1,204 @@
+"""Proves a ledger from itself: the chain is whole, lanes have no gaps, projections equal a rebuild from the log."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+
+from bus import envelope as env
+from bus.application import Application
+from bus.envelope import Malformed
+from bus.ledger import Entry, Head, Kind, Ledger, merkle, milliseconds, tables, upsert
+from bus.ledger.entry import decode
+from bus.protocols import Change, Projection
+
+ROWS_AT_ONCE = 1_000
+
+Say = Callable[[str], None]
+
+
+def verify(ledger: Ledger, application: Application) -> list[str]:
+    """Everything that is wrong with a ledger, in words; empty if it is sound. Reads only."""
+    problems: list[str] = []
+    with ledger.read() as connection:
+        _chain(connection, problems.append)
+        _lanes(connection, problems.append)
+        _cases(connection, application, problems.append)
+        _held(connection, problems.append)
+    return problems
+
+
+def rebuild(ledger: Ledger, application: Application, projections: Sequence[Projection]) -> int:
+    """Fold the log again into cases, timers and the given projections; returns the number of rows folded.
+
+    Nothing is decided again (law 6). The ledger's owner must not run meanwhile.
+    """
+    folded = 0
+    with ledger.engine.begin() as connection:
+        for table in (tables.case, tables.timer):
+            connection.execute(delete(table))
+        for projection in projections:
+            projection.clear(connection)
+        for entries in _by_case(connection):
+            states: dict[str, tuple[int, Any]] = {}
+            changes: list[Change] = []
+            for entry in entries:
+                facts = application.facts(entry)
+                if entry.kind is not Kind.OUT and entry.outcome == "applied":
+                    states[entry.stream] = (entry.row, _fold(application, entry, states))
+                    message = application.message(entry)
+                    changes.append(Change(entry.row, entry.stream, message, facts, states[entry.stream][1]))
+                    folded += 1
+            for projection in projections:
+                if changes:
+                    projection.apply(connection, changes)
+            _write(connection, application, entries[0].subject, states)
+    return folded
+
+
+def _write(
+    connection: Connection, application: Application, subject: str, states: Mapping[str, tuple[int, Any]]
+) -> None:
+    for stream, (version, state) in states.items():
+        view = application.handlers[stream].view(state)
+        row = {
+            "stream": stream,
+            "subject": subject,
+            "version": version,
+            "status": view.status,
+            "open": view.open,
+        }
+        upsert(connection, tables.case, [row | {"state": msgspec.msgpack.encode(state)}])
+        timers = [{"kind": kind, "due": milliseconds(due)} for kind, due in view.timers]
+        upsert(
+            connection, tables.timer, [{"stream": stream, "subject": subject, **timer} for timer in timers]
+        )
+
+
+def _fold(application: Application, entry: Entry, states: Mapping[str, tuple[int, Any]]) -> Any:
+    _, state = states.get(entry.stream, (0, None))
+    for fact in application.facts(entry):
+        state = application.handlers[entry.stream].evolve(state, fact)
+    return state
+
+
+def _chain(connection: Connection, say: Say) -> None:
+    head = Head(*connection.execute(select(tables.head)).one()[1:])
+    chain, next_row, number = merkle.NOTHING, 1, 0
+    for batch in connection.execute(select(tables.batch).order_by(tables.batch.c.batch)).all():
+        number += 1
+        rows = connection.execute(
+            select(tables.log)
+            .where(tables.log.c.row.between(batch.first_row, batch.last_row))
+            .order_by(tables.log.c.row),
+        ).all()
+        if (batch.batch, batch.first_row) != (number, next_row):
+            say(
+                f"batch {batch.batch} begins at row {batch.first_row}; batch {number} at row {next_row} is due"
+            )
+            return
+        if [row.row for row in rows] != list(range(batch.first_row, batch.last_row + 1)):
+            say(f"batch {batch.batch}: rows are missing between {batch.first_row} and {batch.last_row}")
+            return
+        for row in rows:
+            _columns(row, say)
+        root = merkle.root([row.entry for row in rows])
+        chain = merkle.chain(chain, number, batch.first_row, batch.last_row, root)
+        if (root, chain) != (batch.root, batch.chain):
+            say(f"batch {batch.batch}: its rows are not those that were committed")
+            return
+        next_row = batch.last_row + 1
+    if (head.next_row, head.batch, head.chain) != (next_row, number, chain):
+        say(
+            f"the head says batch {head.batch}, next row {head.next_row}; the log ends at {number}, {next_row}"
+        )
+
+
+def _columns(row: Any, say: Say) -> None:
+    try:
+        entry = decode(row.entry)
+    except msgspec.DecodeError:
+        say(f"row {row.row} can't be read")
+        return
+    if (entry.row, entry.subject, entry.number or None) != (row.row, row.subject, row.number):
+        say(f"row {row.row}: its columns are not its entry's")
+
+
+def _lanes(connection: Connection, say: Say) -> None:
+    for lane in connection.execute(select(tables.lane).order_by(tables.lane.c.id)).all():
+        rows = connection.execute(
+            select(tables.log.c.entry).where(tables.log.c.lane == lane.id).order_by(tables.log.c.number),
+        ).scalars()
+        number, running = 0, env.NO_HASH
+        for entry in map(decode, rows):
+            number += 1
+            if entry.number != number:
+                say(f"{lane.name}: number {number} is missing or there twice")
+                break
+            try:
+                env.read(dict(entry.headers))
+            except Malformed as wrong:
+                say(f"{lane.name} number {number}: {wrong}")
+            if dict(entry.headers)[env.TYPE].decode() != env.TYPE_PREFIX + env.TOMBSTONE:
+                digest = env.content_digest(dict(entry.headers), entry.value)
+                if env.link(running, digest) != entry.lane_hash:
+                    say(f"{lane.name} number {number}: its hash does not continue the lane")
+            running = entry.lane_hash
+        if (lane.number, lane.hash) != (number, running):
+            say(f"{lane.name}: the lane stands at {lane.number}, the log at {number}")
+        if not lane.mark <= lane.number or not lane.cursor <= lane.number:
+            say(f"{lane.name}: mark {lane.mark} or cursor {lane.cursor} lies beyond number {lane.number}")
+
+
+def _by_case(connection: Connection) -> Iterator[list[Entry]]:
+    query = select(tables.log.c.entry).order_by(tables.log.c.subject, tables.log.c.row)
+    entries: list[Entry] = []
+    for blob in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query).scalars():
+        entry = decode(blob)
+        if entries and entries[0].subject != entry.subject:
+            yield entries
+            entries = []
+        entries.append(entry)
+    if entries:
+        yield entries
+
+
+def _cases(connection: Connection, application: Application, say: Say) -> None:
+    seen = 0
+    for entries in _by_case(connection):
+        states: dict[str, tuple[int, Any]] = {}
+        for entry in entries:
+            if (
+                entry.kind is not Kind.OUT
+                and entry.outcome == "applied"
+                and entry.stream in application.handlers
+            ):
+                states[entry.stream] = (entry.row, _fold(application, entry, states))
+        seen += len(states)
+        for stream, (version, state) in states.items():
+            table = tables.case
+            subject = entries[0].subject
+            row = connection.execute(
+                select(table).where(table.c.stream == stream, table.c.subject == subject),
+            ).one_or_none()
+            view = application.handlers[stream].view(state)
+            due = (version, view.status, view.open, msgspec.msgpack.encode(state))
+            if row is None or tuple(row[2:]) != due:
+                say(f"{stream} {subject}: the case is not what its rows say")
+    stored = len(connection.execute(select(tables.case.c.subject)).all())
+    if stored != seen:
+        say(f"{stored} cases are stored, the log makes {seen}")
+
+
+def _held(connection: Connection, say: Say) -> None:
+    held = set(connection.execute(select(tables.held.c.row)).scalars())
+    open_rows: set[int] = set()
+    for blob in connection.execute(select(tables.log.c.entry).order_by(tables.log.c.row)).scalars():
+        entry = decode(blob)
+        if entry.kind is Kind.IN and entry.outcome in ("parked", "waiting"):
+            open_rows.add(entry.row)
+        if entry.cause:
+            open_rows.discard(entry.cause)
+    for row in sorted(held ^ open_rows):
+        say(f"row {row}: held and log disagree on whether it still waits")
