@@ -7,11 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-import docker
 import pytest
 import sqlalchemy
 import yaml
-from docker.errors import DockerException
 
 os.environ.setdefault(
     "TESTCONTAINERS_RYUK_DISABLED", "true"
@@ -28,13 +26,12 @@ SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-
 KAFKA_PORT = 29092  # outside is as inside, because Kafka tells its clients where to come back
 
 
+def docker(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True)
+
+
 def engine_answers() -> bool:
-    try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
-        return False
-    client.close()
-    return True
+    return bool(shutil.which("docker")) and docker("version").returncode == 0
 
 
 pytestmark = [
@@ -43,19 +40,10 @@ pytestmark = [
 ]
 
 
-def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", "compose", "--file", ROOT / "docker-compose.yml", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_compose_takes_the_file() -> None:
-    if not shutil.which("docker") or compose("version").returncode:
+    if docker("compose", "version").returncode:
         pytest.skip("docker compose is not installed")
-    checked = compose("config", "--quiet")
+    checked = docker("compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet")
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
