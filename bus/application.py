@@ -31,7 +31,7 @@ MAX_BODY = 900_000
 """Bytes; brokers take 1 MiB a record by default, headers included. Files travel as claim checks."""
 UNRECEIPTED = {"intake-replies", "supervision"}
 """Stages of topics whose readers give no receipts: an acknowledged row is done."""
-ORDER_AWAITS = ("event ", "term ")
+ORDER_AWAITS = ("event:", "term:")
 """How `awaits` begins where another event of the same case can bring it; all else comes from outside the case."""
 
 

@@ -74,7 +74,7 @@ class Decision(Protocol):
     def field(self) -> str: ...
     @property
     def awaits(self) -> str:
-        """What a waiting message waits for: "term 3" or "event X" if another event of the case can bring it."""
+        """What a waiting message waits for: "term:3" or "event:X" if another event of the case can bring it."""
 
     @property
     def facts(self) -> Sequence[Any]: ...

@@ -80,5 +80,5 @@ def applied(*facts: Any, out: tuple[Outgoing, ...] = ()) -> Decision:
 
 
 def waiting(awaits: str, reason: str) -> Decision:
-    """The message can only be judged when `awaits` ("term 3", "directory 2026.2") is here."""
+    """The message can only be judged when `awaits` ("term:3", "directory:2026.2") is here."""
     return Decision(Outcome.WAITING, code="waits", reason=reason, awaits=awaits)
