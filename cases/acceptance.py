@@ -50,13 +50,14 @@ def _submit(stage: Stage, _state: None, message: Message) -> Decision:
     office = submission.office or Office(
         jurisdiction=stage.code, name=stage.directory.jurisdiction(stage.code).name_zh
     )
+    serving = stage.directory.serving(StageName.ACCEPTANCE, office.jurisdiction)
+    if serving is not None and serving != stage.code:
+        return refused(Refusal.WRONG_INBOX, "office.jurisdiction", expected=stage.code)
     try:
         way, pickup = _route(stage, submission, office, message)
     except NoRoute as no:
         field = _FIELDS.get(no.field, no.field)
         return Decision(Outcome.REFUSED, no.code.value, f"{no.reason_zh} / {no.reason_en}", field)
-    if way.acceptance.code != stage.code:
-        return refused(Refusal.WRONG_INBOX, "office.jurisdiction", expected=way.acceptance.code)
     wrong = check_submission(submission, way.item, message.acted_at)
     if wrong is not None:
         return wrong

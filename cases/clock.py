@@ -6,10 +6,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jurisdictions import CHINA_TIME, Directory, Due, Item, Limit, LimitStart, LimitUnit
+from jurisdictions import CHINA_TIME, Directory, Due, Invalid, Item, Limit, LimitStart, LimitUnit
 from schemas.models import Suspension, Times
 
 _SERVICE: Final = Limit(LimitUnit.WORKING_DAYS, 10)
+_FIRST_YEAR: Final = 1993
+_LAST_YEAR: Final = 9000
 _UNITS_OF_DAYS: Final = (LimitUnit.WORKING_DAYS, LimitUnit.CALENDAR_DAYS)
 
 
@@ -18,8 +20,17 @@ def legal_day(instant: datetime) -> date:
     return instant.astimezone(CHINA_TIME).date()
 
 
+def _countable(instant: datetime) -> datetime:
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise Invalid("acted_at", "outside of all calendars", f"a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return instant
+
+
 class LegalClock:
-    """Due instants by one directory's calendar. Pure: it never looks at the time of day."""
+    """Due instants by one directory's calendar. Pure: it never looks at the time of day.
+
+    Its methods raise Invalid for an instant outside of the years that calendars count.
+    """
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -31,11 +42,11 @@ class LegalClock:
 
     def duty(self, received: datetime) -> Due:
         """When a collected application counts as accepted: five working days after receipt (行政许可法 32)."""
-        return self._calendar.five_day_duty(received)
+        return self._calendar.five_day_duty(_countable(received))
 
     def serve_by(self, decided: datetime) -> datetime:
         """Until when a result has to be served: ten working days after the decision (行政许可法 44, 82)."""
-        return self._calendar.due(decided, _SERVICE).at
+        return self._calendar.due(_countable(decided), _SERVICE).at
 
     def accepted(
         self,
@@ -50,8 +61,8 @@ class LegalClock:
         A limit that starts from another instant than acceptance (the end of an application window or of a public
         notice) is counted from acceptance and provisional, as that instant is not known to the case.
         """
-        stops = tuple((stop.since, stop.until) for stop in suspensions)
-        promised = self._due(item, item.promised, at, stops, extension_days)
+        stops = tuple((_countable(stop.since), _countable(stop.until)) for stop in suspensions)
+        promised = self._due(item, item.promised, _countable(at), stops, extension_days)
         statutory = self._due(item, item.statutory, at, stops, extension_days)
         dues = [due for due in (promised, statutory) if due is not None]
         return replace(

@@ -1,6 +1,6 @@
 """What a work list shows of a case: what is to be done next, until when, and whose it is."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -174,7 +174,8 @@ def _task(
 def _day_before(due: datetime, directory: Directory) -> datetime:
     """When the working day before the last day begins; a day that ends at 24:00 is the last day itself."""
     last = legal_day(due - timedelta(microseconds=1))
-    return datetime.combine(directory.calendar.add_working_days(last, -1), time(), CHINA_TIME)
+    before = directory.calendar.add_working_days(last, -1)
+    return datetime.combine(before, time(), CHINA_TIME).astimezone(UTC)
 
 
 def _english(item: ItemRef, directory: Directory) -> str:
