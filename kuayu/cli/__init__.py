@@ -1,0 +1,5 @@
+"""The command line: what a person at a member's machine types."""
+
+from kuayu.cli.main import app
+
+__all__ = ["app"]

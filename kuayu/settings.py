@@ -1,0 +1,79 @@
+"""What a node is told by its environment (KUAYU_…); every value is checked when the program starts."""
+
+import ipaddress
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, HttpUrl, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Defaults suit one machine; a member's installation sets the ledger, the broker and the keys."""
+
+    model_config = SettingsConfigDict(env_prefix="KUAYU_", frozen=True)
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """The Kafka brokers, host:port with commas between."""
+    driver: Literal["kafka-python", "confluent"] = "kafka-python"
+    """kafka-python needs nothing beyond pip; confluent (an extra) is several times faster."""
+    data: Path = Path("var")
+    """Folder of the ledger (unless `ledger` says otherwise) and the keys."""
+    ledger: str = ""
+    """SQLAlchemy URL; empty: SQLite in the data folder, the safest that needs no server."""
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    """SQLite's durability; NORMAL may lose the last commits at a power cut, and is for labelled benchmarks."""
+    http: str = "127.0.0.1:8080"
+    """Where pages and API listen, host:port."""
+    keys: Path | None = None
+    """YAML file of hashed API keys; without one nobody may do more than look at what is public."""
+    peers: dict[str, HttpUrl] = Field(default_factory=dict)
+    """Other nodes by jurisdiction code (JSON), where schemas not known here are fetched."""
+    directory: Path | None = None
+    """Folder with the directory's data files; empty: those that come with the program."""
+    allow_remote_broker: bool = False
+    """Events are not sealed yet, so a broker beyond this machine needs an explicit word."""
+
+    @field_validator("http")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError("host:port would be right, for example 127.0.0.1:8080")
+        return value
+
+    @cached_property
+    def http_host(self) -> str:
+        return self.http.rpartition(":")[0]
+
+    @cached_property
+    def http_port(self) -> int:
+        return int(self.http.rpartition(":")[2])
+
+    def ledger_url(self, name: str) -> str:
+        """The ledger's URL; `name` tells ledgers in one data folder apart."""
+        return self.ledger or f"sqlite:///{self.data / name}.db"
+
+    def check_broker(self) -> None:
+        """Refuse brokers that are not on this machine, unless told otherwise.
+
+        Raises:
+            ValueError: names the address and the setting.
+        """
+        if self.allow_remote_broker:
+            return
+        for address in self.bootstrap_servers.split(","):
+            host = address.strip().rpartition(":")[0].strip("[]")
+            if host != "localhost" and not _is_loopback(host):
+                raise ValueError(
+                    f"KUAYU_BOOTSTRAP_SERVERS: {address.strip()} is not on this machine, and events are not sealed "
+                    "yet; set KUAYU_ALLOW_REMOTE_BROKER=1 if the network between is trusted"
+                )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
