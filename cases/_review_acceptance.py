@@ -118,7 +118,12 @@ def request_supplement(_stage: Stage, state: ReviewState, message: Message) -> D
 
 
 def answered(stage: Stage, state: ReviewState, message: Message) -> Decision:
-    """The supplement asked for: five working days run again from its receipt."""
+    """The supplement asked for: five working days run again from its receipt.
+
+    What was handed in before the request reached the window does not answer it.
+    """
+    if not message.data.answers_request:
+        return added(stage, state, message)
     start = message.data.provided_at if state.duty_start is DutyStart.WINDOW else message.recorded_at
     return applied(
         facts.SupplementGiven(

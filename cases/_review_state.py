@@ -87,7 +87,9 @@ def _asked(state: ReviewState, fact: facts.SupplementAsked) -> dict[str, Any]:
 
 
 def _given(state: ReviewState, fact: facts.SupplementGiven) -> dict[str, Any]:
-    changes: dict[str, Any] = {"file": supplemented(state.file, fact.supplement), "supplement": None}
+    changes: dict[str, Any] = {"file": supplemented(state.file, fact.supplement)}
+    if fact.supplement.answers_request:
+        changes["supplement"] = None
     if fact.duty_due is not None:
         changes |= {"duty_from": fact.duty_from, "duty_due": fact.duty_due}
     return changes

@@ -139,7 +139,10 @@ def _provide(stage: Stage, state: AcceptanceState, message: Message) -> Decision
     if wrong is not None:
         return wrong
     supplement = SupplementProvided(
-        materials=message.data.materials, form=message.data.form, provided_at=message.acted_at
+        materials=message.data.materials,
+        form=message.data.form,
+        answers_request=state.supplement is not None,
+        provided_at=message.acted_at,
     )
     phase = Phase.FORWARDED if state.phase is Phase.SUPPLEMENTING else None
     fact = facts.SupplementGiven(**stamp(message), phase=phase, supplement=supplement)

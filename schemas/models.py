@@ -733,6 +733,8 @@ class SupplementProvided(Event, frozen=True, kw_only=True, forbid_unknown_fields
     """Materials handed in."""
     form: tuple[FormField, ...] = ()
     """Answers that replace earlier ones of the same name."""
+    answers_request: bool
+    """Whether the applicant has answered the request, or handed something in unasked."""
     provided_at: Instant
     """When the window took them."""
 
