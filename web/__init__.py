@@ -6,9 +6,20 @@ from web.context import Context
 from web.edge import MAX_BODY
 from web.pages import NAV, Pages, local_time
 from web.paging import cursor, position
-from web.problems import FieldError, Problem, ProblemDetails, etag, invalid, problem_of
+from web.problems import (
+    FieldError,
+    Problem,
+    ProblemDetails,
+    documented,
+    etag,
+    field_errors,
+    invalid,
+    problem_of,
+    rule,
+)
 from web.submit import submit, submit_all
 from web.trace import trace, trace_id
+from web.versions import expected_version
 
 __all__ = [
     "MAX_BODY",
@@ -24,13 +35,17 @@ __all__ = [
     "Role",
     "create_app",
     "cursor",
+    "documented",
     "etag",
+    "expected_version",
+    "field_errors",
     "invalid",
     "local_time",
     "new_key",
     "position",
     "problem_of",
     "require",
+    "rule",
     "signed_in",
     "submit",
     "submit_all",

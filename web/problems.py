@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 from bus import BusError, Busy, CaseHeld, CommandRefused, KeyReused, Unavailable, VersionConflict
@@ -87,6 +89,25 @@ class Problem(Exception):
         )
 
 
+_FIELD_ERROR = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in FieldError.__struct_fields__},
+    "required": ["field", "problem", "expected"],
+}
+_SCHEMA = {
+    "type": "object",
+    "title": "Problem details (RFC 9457)",
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:kuayu:problem:invalid"]},
+        "title": {"type": "string"},
+        "title_zh": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "中文 / English"},
+        "instance": {"type": "string"},
+        "errors": {"type": "array", "items": _FIELD_ERROR},
+    },
+    "required": ["type", "title", "title_zh", "status"],
+}
 _REFUSALS = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BY_STATUS = {
     400: "invalid",
@@ -146,6 +167,17 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def rule(problem: str, expected: str) -> PydanticCustomError:
+    """What a validator of a request raises: the rule, without the value."""
+    return PydanticCustomError("rule", "{problem}", {"problem": problem, "expected": expected})
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with, for its `responses`."""
+    content = {MEDIA_TYPE: {"schema": _SCHEMA}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
 def _later(error: Busy | Unavailable, code: str, detail: str) -> Problem:
     return Problem(503, code, detail, headers={"Retry-After": str(error.retry_after)})
 
@@ -156,13 +188,17 @@ def response(problem: Problem, instance: str = "") -> Response:
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 
-def field_errors(error: RequestValidationError) -> list[FieldError]:
+def field_errors(error: RequestValidationError | ValidationError) -> list[FieldError]:
     """Pydantic's findings in our form; what was sent is left out."""
     return [_field_error(found) for found in error.errors()]
 
 
+_PLACES = frozenset({"body", "query", "path", "header", "cookie"})
+
+
 def _field_error(found: Mapping[str, Any]) -> FieldError:
-    where = ".".join(str(part) for part in found["loc"] if part not in {"body", "query", "path", "header"})
+    loc = found["loc"]
+    where = ".".join(map(str, loc[1:] if loc and loc[0] in _PLACES else loc))
     message: str = found["msg"]
     match found["type"]:
         case "missing":
