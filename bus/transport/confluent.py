@@ -52,6 +52,12 @@ _TROUBLE = {
 }
 """What librdkafka tells only its error callback and what must not stay there."""
 
+_STALE = {
+    ck.KafkaError.FENCED_LEADER_EPOCH,
+    ck.KafkaError.UNKNOWN_LEADER_EPOCH,
+    ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+}
+
 
 def _config(bootstrap: str, client: str, **more: Any) -> dict[str, Any]:
     return {
@@ -172,6 +178,9 @@ class ConfluentConsumer:
                     "enable.auto.commit": False,
                     "enable.auto.offset.store": False,
                     "auto.offset.reset": "error",
+                    # No session exists; but this long does close() wait for commits that find no broker.
+                    "session.timeout.ms": 3_000,
+                    "heartbeat.interval.ms": 1_000,
                     "fetch.queue.backoff.ms": 10,
                     "queued.max.messages.kbytes": 16_384,
                     "error_cb": self._trouble,
@@ -282,17 +291,28 @@ class ConfluentConsumer:
     def ends(self, timeout: float) -> Mapping[TopicPartition, int]:
         if not self._assigned:
             return {}
+        try:
+            try:
+                return self._ask_ends(timeout)
+            except ck.KafkaException as error:
+                if error.args[0].code() not in _STALE:
+                    raise
+                self._admin.list_topics(
+                    timeout=timeout
+                )  # a new leader: librdkafka asks with the old one's epoch
+                return self._ask_ends(timeout)
+        except (ck.KafkaException, TimeoutError) as error:
+            raise RetriableError(f"the ends of the partitions cannot be had: {error}") from error
+
+    def _ask_ends(self, timeout: float) -> dict[TopicPartition, int]:
         asked = self._admin.list_offsets(
             {ck.TopicPartition(*place): _LATEST for place in self._assigned},
             request_timeout=timeout,
         )
-        try:
-            return {
-                TopicPartition(place.topic, place.partition): answer.result(timeout).offset
-                for place, answer in asked.items()
-            }
-        except (ck.KafkaException, TimeoutError) as error:
-            raise RetriableError(f"the ends of the partitions cannot be had: {error}") from error
+        return {
+            TopicPartition(place.topic, place.partition): answer.result(timeout).offset
+            for place, answer in asked.items()
+        }
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         offsets = [ck.TopicPartition(*place, offset) for place, offset in positions.items()]
