@@ -1,0 +1,67 @@
+"""Whether a node lives, and whether work should be sent to it."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+
+from bus import Engine, Fenced
+
+BROKER_AWAY: Final = timedelta(seconds=60)
+"""Silence of the broker after which a node is not ready. It still takes cases in; others should be asked first."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`reasons` (Chinese and English) say what is wrong; nothing if all is well."""
+
+    status: str
+    node: str
+    reasons: tuple[str, ...]
+    positions: dict[str, int] = {}
+
+    @property
+    def http_status(self) -> int:
+        """200, or 503 with a reason."""
+        return 503 if self.reasons else 200
+
+
+def live(engine: Engine, code: str) -> Health:
+    """Whether going on makes sense: a process whose engine failed has to be started again."""
+    reasons = _failure(engine)
+    return Health(status="failed" if reasons else "live", node=code, reasons=reasons)
+
+
+def ready(engine: Engine, code: str, started: datetime, now: datetime) -> Health:
+    """Whether the node does its work: its engine runs, its ledger answers, its broker was heard of lately.
+
+    `started` stands for the last word of the broker until there was one.
+    """
+    reasons = list(_failure(engine))
+    try:
+        engine.ledger.head()
+    except DBAPIError as error:
+        reasons.append(f"台账无法读取 / the ledger can't be read: {type(error.orig).__name__}")
+    silent = now - (engine.inbox.looked_at or started)
+    if silent > BROKER_AWAY:
+        seconds = round(silent.total_seconds())
+        reasons.append(f"{seconds} 秒未收到消息代理的答复 / no answer of the broker for {seconds} s")
+    positions = {
+        "relay_behind": sum(rows for rows, _ in engine.relay.backlog().values()),
+        "inbox_lag": sum(engine.inbox.lag.values()),
+        "writer_queue": engine.writer.waiting,
+        "ledger_row": engine.books.head.next_row - 1,
+        "epoch": engine.books.head.epoch,
+        "incarnation": engine.books.head.incarnation,
+    }
+    status = "not_ready" if reasons else "ready"
+    return Health(status=status, node=code, reasons=tuple(reasons), positions=positions)
+
+
+def _failure(engine: Engine) -> tuple[str, ...]:
+    failure: Any = engine.failure
+    if failure is None:
+        return () if engine.alive else ("引擎已停止 / the engine was stopped",)
+    if isinstance(failure, Fenced):
+        return ("另一进程已接管台账 / another process has taken the ledger over",)
+    return (f"引擎故障 / the engine failed: {type(failure).__name__}",)

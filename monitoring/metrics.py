@@ -1,0 +1,248 @@
+"""What a node counts and times while it works: the bus's observer, and a middleware for its HTTP side.
+
+All values of labels come from the directory, the catalogue or the code; no case and no person is ever named.
+Every method may be called from any thread.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bus import Change
+from bus.envelope import Envelope
+from cases import ENDS, AcceptanceState
+from jurisdictions import Directory, Stage
+from monitoring._labels import OTHER, Children, Place, Places
+from monitoring._steps import STEPS
+from schemas import Catalogue
+
+_log = structlog.get_logger()
+
+HOP_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
+"""Seconds from the commit at the sender to the commit at the receiver."""
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+STEP_BUCKETS = (
+    1, 2, 5, 10, 20, _MINUTE, 5 * _MINUTE, 20 * _MINUTE, _HOUR, 4 * _HOUR,
+    _DAY, 2 * _DAY, 5 * _DAY, 10 * _DAY, 20 * _DAY, 40 * _DAY, 90 * _DAY,
+)  # fmt: skip
+"""Seconds of a case's steps: a demonstration's, and those of the law."""
+COMMIT_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 3000)
+HTTP_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 30)
+
+ALARMS_KEPT = 100
+ALARM_KINDS = 50
+"""Kinds of alarms that are told apart; they are names in the code, so there are fewer."""
+SAMPLE_EVERY = 1.0
+"""Seconds between two exemplars of one series: they cost as much as the observation, and one a scrape is seen."""
+LOG_EVERY = 1.0
+"""Seconds between two log lines for alarms of one kind."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_NO_STAGES: Final = ("receipts", "intake", "intake-replies")
+"""What topics are of that are no stage's inbox."""
+
+
+class Alarm(NamedTuple):
+    """Something the bus wants a person to know."""
+
+    at: datetime
+    kind: str
+    detail: str
+
+
+class _Timed:
+    """One series of a histogram; hands the trace of an observation on now and then."""
+
+    __slots__ = ("_child", "_sample_at")
+
+    def __init__(self, child: Histogram) -> None:
+        self._child = child
+        self._sample_at = 0.0
+
+    def observe(self, seconds: float, trace: str) -> None:
+        now = time.monotonic()
+        trace_id = trace[3:35]
+        if now < self._sample_at or len(trace_id) != 32:  # noqa: PLR2004 - W3C trace context
+            self._child.observe(seconds)
+        else:
+            self._sample_at = now + SAMPLE_EVERY
+            self._child.observe(seconds, {"trace_id": trace_id})
+
+
+class Metrics:
+    """Counts and times of one node; `bus.Observer` for its engine.
+
+    Attributes:
+        registry: holds these metrics; `router` adds the ones that are read at scrape time.
+        alarms: the last hundred, newest last.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, code: str, *, directory: Directory, catalogue: Catalogue
+    ) -> None:
+        """`directory` and `catalogue` bound what labels can say."""
+        self.code = code
+        self.registry = registry
+        self.places = Places(directory, catalogue.stages, _NO_STAGES)
+        self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
+        self._types = frozenset(catalogue.events)
+        self._logged: dict[str, float] = {}
+        self._own_acceptance = f"{code}/{Stage.ACCEPTANCE}"
+        received = self._counter(
+            "events_received",
+            "Records read, by what became of them (applied, duplicate, ahead, refused, waiting, parked, quarantined).",
+            ("stage", "type", "counterpart", "outcome"),
+        )
+        sent = self._counter(
+            "events_sent", "Rows handed to the transport, resends too.", ("stage", "type", "counterpart")
+        )
+        hops = self._histogram(
+            "hop_seconds",
+            "From recorded at the sender to applied here, by sending stage and jurisdiction.",
+            HOP_BUCKETS,
+            ("source_stage", "stage", "counterpart"),
+        )
+        steps = self._histogram(
+            "step_seconds",
+            "Steps of cases accepted here, by the stage and jurisdiction that took them: accepted and not_accepted "
+            "since collection, decided since acceptance, ready, mailed, collected and delivered since the decision.",
+            STEP_BUCKETS,
+            ("stage", "step", "counterpart"),
+        )
+        ends = self._histogram(
+            "case_seconds", "From collection to the end of cases accepted here.", STEP_BUCKETS, ("outcome",)
+        )
+        alarms = self._counter("alarms", "Alarms of the bus.", ("kind",))
+        self._received = Children[Counter](lambda key: received.labels(*key))
+        self._sent = Children[Counter](lambda key: sent.labels(*key))
+        self._hops = Children[_Timed](lambda key: _Timed(hops.labels(*key)))
+        self._steps = Children[Histogram](lambda key: steps.labels(*key))
+        self._ends = Children[Histogram](ends.labels)
+        self._alarmed = Children[Counter](alarms.labels)
+        self._lanes = Children[tuple[Place, Place]](self.places.lane)
+        self._commit_seconds = self._histogram("commit_seconds", "Time of a commit.", COMMIT_BUCKETS)
+        self._commit_items = self._histogram("commit_items", "Items applied by a commit.", BATCH_BUCKETS)
+        self._rows = self._counter("rows_written", "Rows appended to the ledger.")
+        requests = self._histogram(
+            "http_request_seconds", "HTTP requests by route.", HTTP_BUCKETS, ("method", "route", "status")
+        )
+        self._requests = Children[_Timed](lambda key: _Timed(requests.labels(*key)))
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"kuayu_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(f"kuayu_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    # bus.Observer.
+
+    def received(
+        self, outcome: str, envelope: Envelope | None, topic: str, hop_seconds: float | None
+    ) -> None:
+        """Count a record; time its hop if it was applied."""
+        stage = self.places.topic(topic).stage
+        if envelope is None:
+            self._received[stage, OTHER, OTHER, outcome].inc()
+            return
+        type_ = envelope.type if envelope.type in self._types else OTHER
+        source = self.places.stream(envelope.source)
+        self._received[stage, type_, source.code, outcome].inc()
+        if hop_seconds is not None:
+            # two machines' clocks: a hop is never shorter than nothing
+            self._hops[source.stage, stage, source.code].observe(max(0.0, hop_seconds), envelope.trace)
+
+    def sent(self, event: str, lane: str) -> None:
+        """Count a row that was handed to the transport."""
+        source, to = self._lanes[lane]
+        self._sent[source.stage, event if event in self._types else OTHER, to.code].inc()
+
+    def committed(self, seconds: float, items: int, rows: int) -> None:
+        """Time a commit."""
+        self._commit_seconds.observe(seconds)
+        self._commit_items.observe(items)
+        self._rows.inc(rows)
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Time the steps of cases where they were accepted: there everything about a case is heard, once."""
+        for change in changes:
+            if change.stream == self._own_acceptance and isinstance(change.state, AcceptanceState):
+                self._accepted_here(change, change.state)
+
+    def _accepted_here(self, change: Change, state: AcceptanceState) -> None:
+        for fact in change.facts:
+            step = STEPS.get(type(fact))
+            took = step.span(state, fact) if step else None
+            if step and took is not None:
+                doer = state.holder if step.stage is Stage.REVIEW else state.file.pickup
+                place = self.places.stream(f"{doer}/{step.stage}")
+                self._steps[place.stage, step.name, place.code].observe(took)
+            if fact.phase in ENDS and state.times.collected is not None:
+                whole = (fact.at - state.times.collected).total_seconds()
+                self._ends[fact.phase.value].observe(max(0.0, whole))
+
+    def alarm(self, kind: str, detail: str) -> None:
+        """Count an alarm, keep it for the operator's page, and log it unless one of its kind was just logged."""
+        if kind not in self._alarmed and len(self._alarmed) >= ALARM_KINDS:
+            kind = OTHER
+        self._alarmed[kind].inc()
+        self.alarms.append(Alarm(datetime.now(UTC), kind, detail))
+        now = time.monotonic()
+        if now >= self._logged.get(kind, 0.0):
+            self._logged[kind] = now + LOG_EVERY
+            _log.warning("alarm", kind=kind, detail=detail)
+
+    # HTTP.
+
+    def request(self, method: str, route: str, status: int, seconds: float, trace: str) -> None:
+        """Time a request by the template of its route."""
+        known = method if method in _METHODS else OTHER
+        self._requests[known, route, str(status)].observe(seconds, trace)
+
+
+class HttpMetrics:
+    """ASGI middleware that times every HTTP request into `Metrics`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and look at the answer's status."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500  # if nothing is answered, the server says so
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            seconds = time.perf_counter() - started
+            self._metrics.request(scope["method"], _route(scope), status, seconds, _trace(scope))
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that answered; one word for all paths that have none."""
+    path: Any = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else "unmatched"
+
+
+def _trace(scope: Scope) -> str:
+    """The `traceparent` that web's outermost layer gave the request."""
+    found: str = scope.get("state", {}).get("trace", "")
+    return found
