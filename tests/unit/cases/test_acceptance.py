@@ -142,6 +142,11 @@ def test_only_what_has_force_electronically_is_delivered_so(bench: Any, make: An
     assert submit(bench, make("学历公证", delivery=wish)).field == "delivery.kind"
 
 
+def test_what_is_delivered_electronically_still_has_a_pickup_stage(bench: Any, make: Any):
+    wish = models.Delivery(kind=models.DeliveryKind.ELECTRONIC, jurisdiction="999999")
+    assert submit(bench, make(delivery=wish)).field == "delivery.jurisdiction"
+
+
 def test_organisations_and_agents_are_checked_too(bench: Any, make: Any):
     company = make("内资企业及分支机构设立登记")
     assert (

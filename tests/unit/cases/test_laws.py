@@ -70,11 +70,13 @@ def run(bench: Any, make: Any, ask: Any, walk: Any):
         places = sorted(bench.states)
         place = places[where % len(places)]
         match what:
-            case "act":
-                bench.act(place, acts[which % len(acts)], by=who)
-            case "late":
-                acted = bench.now.replace(year=2026, month=3, day=2, hour=13)
-                bench.act(place, acts[which % len(acts)], by=who, acted_at=acted)
+            case "act" | "late":
+                rows = bench.stages[place].rows  # mostly what may apply, or walks would be short
+                likely = [a for a in acts if (bench.states[place].phase, type(a).__name__) in rows] or acts
+                if which % 5:  # withdrawals end most walks too soon
+                    likely = [a for a in likely if a is not ask.withdraw] or acts
+                acted = bench.now.replace(year=2026, month=3, day=2, hour=13) if what == "late" else bench.now
+                bench.act(place, likely[which % len(likely)], by=who, acted_at=acted)
             case "ring" if bench.view(place).timers:
                 bench.now = max(bench.now, bench.view(place).timers[0][1])
                 bench.ring(place)

@@ -370,3 +370,21 @@ def test_an_instant_outside_of_all_calendars_is_refused(bench: Any, collected: A
     far = bench.now.replace(year=9999, month=12, day=31)
     bench.states[HERE] = msgspec.structs.replace(bench.states[HERE], duty_due=far)
     assert bench.act(HERE, commands.Accept(), acted_at=far).code == "invalid"
+
+
+def test_what_crosses_the_request_does_not_answer_it(bench: Any, collected: Any, ask: Any):
+    collected()
+    bench.act(HERE, ask.supplement)
+    bench.act(WINDOW, ask.provide)
+    bench.deliver()
+    assert bench.status(HERE) == bench.status(WINDOW) == "supplementing"
+    assert any(m.digest == "cd" * 32 for m in bench.states[HERE].file.materials)
+    bench.act(WINDOW, ask.provide)
+    bench.deliver()
+    assert bench.status(HERE) == "received"
+
+
+def test_the_clock_does_not_resume_before_it_stopped(bench: Any, accepted: Any, ask: Any):
+    accepted()
+    bench.act(HERE, ask.suspend)
+    assert bench.act(HERE, ask.resume, acted_at=bench.now - timedelta(hours=1)).code == "wrong_order"
