@@ -142,7 +142,7 @@ class WebhookSender:
                     select(*columns)
                     .where(delivery.c.webhook == endpoint.id, ~delivery.c.parked)
                     .where(delivery.c.next_at <= milliseconds(now), first)
-                    .order_by(delivery.c.row)
+                    .order_by(delivery.c.next_at, delivery.c.row)  # who failed goes behind who waits
                     .limit(ROUND_CALLS)
                 )
                 rows = [Waiting(*row) for row in connection.execute(query)]

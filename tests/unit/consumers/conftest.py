@@ -116,7 +116,7 @@ class Region:
     def settle(self) -> None:
         """Step all nodes until nothing moves any more."""
         for _ in range(50):
-            if not any([node.step() for node in self.nodes]):
+            if not any([node.step() for node in self.nodes]):  # noqa: C419 - each is to step
                 return
         raise AssertionError("does not come to rest")
 

@@ -60,7 +60,8 @@ def test_supplements_are_a_task_of_the_accepting_office(region: Any) -> None:
     region.settle()
     assert listed(region.acceptance, kind=TaskKind.SUPPLEMENT_PROVIDE) == [case]
     now = at(region.review.ledger, region.review.stream, case)
-    assert now is not None and first is not None
+    assert now is not None
+    assert first is not None
     assert now.kind is TaskKind.SUPPLEMENT_WAIT
     assert now.opened == first.opened
 
@@ -72,7 +73,10 @@ def test_the_nearest_due_instant_comes_first(region: Any) -> None:
     [sooner] = region.arrived("李四")
     first = at(region.review.ledger, region.review.stream, later)
     second = at(region.review.ledger, region.review.stream, sooner)
-    assert first is not None and second is not None and first.due and second.due
+    assert first is not None
+    assert second is not None
+    assert first.due
+    assert second.due
     by_due = [later, sooner] if first.due < second.due else [sooner, later]
     assert listed(region.review) == by_due
     assert listed(region.review, order=Order.OPENED) == [later, sooner]
@@ -111,7 +115,9 @@ def test_counts_by_kind(region: Any) -> None:
     first, _second = region.arrived("甲", "乙")
     region.review.act(first, commands.Claim())
     row = at(region.review.ledger, region.review.stream, first)
-    assert row is not None and row.due and row.urgent_from
+    assert row is not None
+    assert row.due
+    assert row.urgent_from
     counted = counts(region.review.ledger, region.review.stream, region.clock.now())
     assert [(c.kind, c.open, c.urgent, c.late, c.claimed) for c in counted] == [
         (TaskKind.REVIEW_ACCEPT, 2, 0, 0, 1)
