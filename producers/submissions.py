@@ -1,0 +1,106 @@
+"""From an application to the act that opens a case: its id, its number's serial, and who is to be told of it.
+
+A case number needs the count of the item's cases that day (GB/T 39046). The count is given out from memory and kept in
+the transaction of the case itself: one upsert a commit, whatever the number of cases, and no query for a case. After a
+crash it goes on from the table, which holds every serial that any committed case has; one that was given out and not
+committed was never told to anybody. Serials of refused or repeated submissions are left out; no serial is used twice.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from threading import Lock
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+from ulid import ULID
+
+from bus import Change, Command, Ledger
+from bus.ledger import upsert
+from cases.commands import SubmitCase
+from jurisdictions import CHINA_TIME
+from producers.tables import case_serial, submission
+from schemas.models import CaseSubmitted
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class Submissions:
+    """Makes the acts that open cases at the acceptance stage of `code`. A projection of the ledger; thread-safe."""
+
+    def __init__(self, code: str, ledger: Ledger) -> None:
+        self._code = code
+        self._ledger = ledger
+        self._next: dict[tuple[str, date], int] = {}
+        self._lock = Lock()
+
+    def command(
+        self, application: CaseSubmitted, *, caller: str, key: str, acted_at: datetime, trace: str
+    ) -> Command:
+        """The act that opens a case for an application. The same key with the same application opens none again."""
+        return Command(
+            stream=f"{self._code}/acceptance",
+            case=f"{self._code}-{ULID()}",
+            data=SubmitCase(submission=application, serial=self._take(application.item_code, _day(acted_at))),
+            actor=caller,
+            acted_at=acted_at,
+            key=key,
+            caller=caller,
+            digest=digest(application),
+            trace=trace,
+        )
+
+    def _take(self, item: str, day: date) -> int:
+        with self._lock:
+            if (item, day) not in self._next:
+                with self._ledger.read() as connection:
+                    self._next[item, day] = _stored(connection, item, day)
+            serial = self._next[item, day]
+            self._next[item, day] = serial + 1
+            return serial
+
+    # The projection.
+
+    def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Keep who handed in what, and the serials that are given out."""
+        opened = [change for change in changes if type(change.message.data) is SubmitCase]
+        if not opened:
+            return
+        upsert(
+            connection,
+            submission,
+            [{"case": change.message.case, "caller": change.message.source} for change in opened],
+        )
+        upsert(connection, case_serial, self._given_out(connection, opened))
+
+    def _given_out(self, connection: Connection, opened: Sequence[Change]) -> list[dict[str, object]]:
+        used: dict[tuple[str, date], int] = {}
+        for change in opened:
+            data: SubmitCase = change.message.data
+            key = data.submission.item_code, _day(change.message.acted_at)
+            used[key] = max(data.serial + 1, used.get(key, 0))
+        with self._lock:
+            for key, first_free in used.items():  # what is in memory is ahead of the table, save at a rebuild
+                known = self._next[key] if key in self._next else _stored(connection, *key)
+                self._next[key] = max(first_free, known)
+            return [{"item": item, "day": day, "next": self._next[item, day]} for item, day in used]
+
+    def clear(self, connection: Connection) -> None:
+        """Empty the tables before a rebuild; what is given out in memory stays given out."""
+        connection.execute(delete(submission))
+        connection.execute(delete(case_serial))
+
+
+def digest(request: msgspec.Struct) -> bytes:
+    """What a request says, whatever its spelling."""
+    return hashlib.sha256(_ENCODER.encode(request)).digest()
+
+
+def _day(instant: datetime) -> date:
+    return instant.astimezone(CHINA_TIME).date()
+
+
+def _stored(connection: Connection, item: str, day: date) -> int:
+    table = case_serial
+    found = connection.execute(select(table.c.next).where(table.c.item == item, table.c.day == day)).scalar()
+    return found or 0

@@ -1,0 +1,224 @@
+"""Two nodes in this process over a broker in memory: 430200 takes cases in and is served on a real port, 430100 decides."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+import web
+from bus import Answer, Command, Engine, Handler, Intake, Ledger, Projection, SystemClock
+from bus.transport import MemoryBroker, MemoryTransport
+from cases import AcceptanceStage, ReviewStage
+from jurisdictions import Directory, load_directory
+from kuayu.topology import DirectoryTopology
+from producers import Producers
+from producers.models import EXAMPLE
+from schemas import Catalogue, Schemas, load_catalogue, load_schemas
+from web import Caller, Callers, Context, Role
+
+Json = dict[str, Any]
+
+
+class Silent:
+    """Watches nothing."""
+
+    def received(self, outcome: str, envelope: Any, topic: str, hop_seconds: float | None) -> None: ...
+    def sent(self, event: str, lane: str) -> None: ...
+    def committed(self, seconds: float, items: int, rows: int) -> None: ...
+    def changed(self, changes: Any) -> None: ...
+    def alarm(self, kind: str, detail: str) -> None: ...
+
+
+class World(NamedTuple):
+    """What all nodes know alike."""
+
+    directory: Directory
+    schemas: Schemas
+    catalogue: Catalogue
+    broker: MemoryBroker
+
+    def engine(
+        self,
+        ledger: Ledger,
+        handlers: list[Handler],
+        projections: tuple[Projection, ...] = (),
+        intakes: tuple[Intake, ...] = (),
+    ) -> Engine:
+        return Engine(
+            ledger,
+            MemoryTransport(self.broker),
+            handlers,
+            schemas=self.schemas,
+            topology=DirectoryTopology(self.directory, self.catalogue),
+            observer=Silent(),
+            projections=projections,
+            intakes=intakes,
+        )
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """The app on a free port of the loopback."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 10
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.005)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+class Key(NamedTuple):
+    """A caller and its key."""
+
+    caller: Caller
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+def new_caller(name: str, jurisdiction: str, *roles: Role) -> Key:
+    key, digest = web.new_key()
+    caller = Caller(
+        caller=f"system:{name}", name=name, jurisdiction=jurisdiction, roles=frozenset(roles), sha256=digest
+    )
+    return Key(caller, key)
+
+
+KEYS = {
+    "hall": new_caller("zz-hall", "430200", Role.SUBMIT, Role.READ),
+    "bank": new_caller("zz-bank", "430200", Role.SUBMIT),
+    "district": new_caller("tianyuan", "430211", Role.SUBMIT),
+    "reader": new_caller("zz-archive", "430200", Role.READ),
+    "reviewer": new_caller("zz-review", "430200", Role.REVIEW),
+}
+
+
+class Office(NamedTuple):
+    """430100 decides: its clerk's acts go straight to its writer."""
+
+    engine: Engine
+
+    def knows(self, case: str) -> bool:
+        return self.engine.ledger.case("430100/review", case) is not None
+
+    def act(self, case: str, data: Any) -> Answer:
+        command = Command(
+            stream="430100/review",
+            case=case,
+            data=data,
+            actor="clerk:li@430100",
+            acted_at=SystemClock().now(),
+        )
+        return self.engine.writer.submit(command).result(10)
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    directory, catalogue = load_directory(), load_catalogue()
+    broker = MemoryBroker()
+    MemoryTransport(broker).ensure_topics(
+        DirectoryTopology(directory, catalogue).topics(frozenset({"430100", "430200", "430300"}))
+    )
+    return World(directory, load_schemas(), catalogue, broker)
+
+
+class Hall(NamedTuple):
+    """The node 430200."""
+
+    address: str
+    context: Context
+    producers: Producers
+    app: FastAPI
+
+
+@pytest.fixture(scope="session")
+def hall(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('hall')}/430200.db")
+    ledger.create()
+    made = Producers("430200", ledger)
+    engine = world.engine(
+        ledger, [AcceptanceStage("430200", world.directory)], made.projections, made.intakes
+    )
+    context = Context(
+        code="430200",
+        stages=("acceptance",),
+        engine=engine,
+        directory=world.directory,
+        schemas=world.schemas,
+        catalogue=world.catalogue,
+        callers=Callers([key.caller for key in KEYS.values()]),
+    )
+    engine.start()
+    app = web.create_app(context, [made.router(context)])
+    with serving(app) as address:
+        yield Hall(address, context, made, app)
+    engine.stop()
+    ledger.close()
+
+
+@pytest.fixture(scope="session")
+def office(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('office')}/430100.db")
+    ledger.create()
+    engine = world.engine(ledger, [ReviewStage("430100", world.directory)])
+    engine.start()
+    yield Office(engine)
+    engine.stop()
+    ledger.close()
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, Key]:
+    return KEYS
+
+
+@pytest.fixture
+def client(hall: Hall) -> Iterator[httpx.Client]:
+    """The hall's own system."""
+    with httpx.Client(base_url=hall.address, headers=KEYS["hall"].headers) as made:
+        yield made
+
+
+@pytest.fixture
+def application() -> Json:
+    """A complete application, to be changed at will."""
+    copied: Json = msgspec.json.decode(msgspec.json.encode(EXAMPLE))
+    return copied
+
+
+Wait = Callable[[Callable[[], Any]], Any]
+
+
+@pytest.fixture
+def eventually() -> Wait:
+    """Ask until the answer is true, at most 20 s."""
+
+    def wait(question: Callable[[], Any]) -> Any:
+        until = time.monotonic() + 20
+        while not (answer := question()):
+            assert time.monotonic() < until, "it never came true"
+            time.sleep(0.01)
+        return answer
+
+    return wait
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(f"sqlite:///{tmp_path}/one.db")
+    made.create()
+    yield made
+    made.close()
