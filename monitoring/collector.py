@@ -40,6 +40,7 @@ class NodeCollector(Collector):
     def __init__(self, context: Context, places: Places, tasks: TaskCounts, clock: Clock) -> None:
         self._context = context
         self._clock = clock
+        self._started = clock.now()
         self._places = places
         self._tasks = tasks
         self._lock = threading.Lock()
@@ -85,10 +86,9 @@ class NodeCollector(Collector):
         yield _gauge("ledger_epoch", "How often the ledger was claimed by a process.", head.epoch)
         yield _gauge("ledger_incarnation", "One more for each restore from a backup.", head.incarnation)
         yield _gauge("writer_queue", "Records read and not applied yet.", engine.writer.waiting)
-        looked = engine.inbox.looked_at
-        if looked is not None:
-            silent = (self._clock.now() - looked).total_seconds()
-            yield _gauge("broker_silent_seconds", "Since the broker last told its ends.", max(0.0, silent))
+        heard = engine.inbox.looked_at or self._started
+        silent = (self._clock.now() - heard).total_seconds()
+        yield _gauge("broker_silent_seconds", "Since the broker last told its ends.", max(0.0, silent))
 
     def _lanes(self, engine: Engine) -> Iterator[Metric]:
         behind: Counter[tuple[str, str, str]] = Counter()

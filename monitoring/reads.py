@@ -1,16 +1,16 @@
 """What the ledger says in aggregate: few statements, each by an index, so that looking costs the writer nothing."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import case, func, select, text
+from sqlalchemy import func, literal, select, text, union_all
 
 from bus import Engine
 from bus.ledger import tables
 from bus.transport import TopicPartition
 from bus.unit import Lane, Position
-from cases import ENDS
 
 UNSETTLED = ("parked", "waiting")
 """Reported by the receiver, and not closed by that (law 4)."""
@@ -115,18 +115,25 @@ def held_cases(engine: Engine) -> list[tuple[str, str, int, int]]:
 
 
 def cases_of(engine: Engine, stream: str) -> list[tuple[str, str, int]]:
-    """Status, how it is held (or an empty string) and number of a stream's cases, in one look; what has ended is not held."""
-    behind = (
-        select(func.min(_held.c.status))
-        .where(_held.c.stream == _case.c.stream, _held.c.subject == _case.c.subject)
-        .scalar_subquery()
+    """Status, how it is held (or an empty string) and number of a stream's cases, all as of one moment."""
+    all_ = select(_case.c.status, literal("").label("how"), func.count()).where(_case.c.stream == stream)
+    by_case = (
+        select(_held.c.subject, func.min(_held.c.status).label("how"))
+        .where(_held.c.stream == stream)
+        .group_by(_held.c.subject)
+        .subquery()
     )
-    ended = _case.c.status.in_([phase.value for phase in ENDS])
-    how = case((ended, ""), else_=func.coalesce(behind, "")).label("how")
-    looked = select(_case.c.status, how).where(_case.c.stream == stream).subquery()
-    counted = select(looked.c.status, looked.c.how, func.count()).group_by(looked.c.status, looked.c.how)
+    same = (_case.c.stream == stream) & (_case.c.subject == by_case.c.subject)
+    held = select(_case.c.status, by_case.c.how, func.count()).select_from(by_case.join(_case, same))
+    # one statement, so one moment; the held ones, who are few, are counted twice and taken off again
+    both = union_all(all_.group_by(_case.c.status), held.group_by(_case.c.status, by_case.c.how))
+    counts: Counter[tuple[str, str]] = Counter()
     with engine.ledger.read() as connection:
-        return [(row[0], row[1], row[2]) for row in connection.execute(counted)]
+        for status, how, count in connection.execute(both):
+            counts[status, how] += count
+            if how:
+                counts[status, ""] -= count
+    return [(status, how, count) for (status, how), count in counts.items()]
 
 
 def size(engine: Engine) -> int:

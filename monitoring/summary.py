@@ -40,7 +40,7 @@ def tally(engine: Engine, code: str) -> Tally:
     ends: dict[str, int] = {}
     under_way = {"": 0, "parked": 0, "waiting": 0}
     for status, how, count in reads.cases_of(engine, f"{code}/{Stage.ACCEPTANCE}"):
-        if status in ENDS:
+        if status in ENDS:  # held or not: what came after the end changes nothing of it
             ends[status] = ends.get(status, 0) + count
         else:
             under_way[how] += count

