@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from bus import envelope as env
 from bus.envelope import Envelope
 from bus.errors import BusError, CaseHeld, CommandRefused, KeyReused, VersionConflict
-from bus.ledger import Entry, Kind, milliseconds
+from bus.ledger import Entry, Kind, instant, milliseconds
 from bus.protocols import (
     Answer,
     Change,
@@ -21,6 +21,7 @@ from bus.protocols import (
     Handler,
     HandOverRefused,
     Message,
+    MessageKind,
     Outgoing,
     Topology,
 )
@@ -33,6 +34,10 @@ UNRECEIPTED = {"intake-replies", "supervision"}
 """Stages of topics whose readers give no receipts: an acknowledged row is done."""
 ORDER_AWAITS = ("event:", "term:")
 """How `awaits` begins where another event of the same case can bring it; all else comes from outside the case."""
+
+
+TIMER = "timer"
+"""Who acts when a timer takes effect."""
 
 
 class CannotSendError(BusError):
@@ -127,7 +132,7 @@ class Application:
             data=None,
             case=subject,
             id=str(unit.next_row),
-            source="timer",
+            source=TIMER,
             term=0,
             acted_at=due,
             recorded_at=unit.now,
@@ -440,22 +445,29 @@ class Application:
         """The stored facts of a row."""
         return self._facts[entry.stream].decode(entry.facts) if entry.facts else ()
 
-    def message(self, entry: Entry) -> Message:
-        """The message that made a row: a projection's rebuild sees what it saw the first time."""
-        recorded = datetime.fromtimestamp(entry.recorded_ms / 1000, UTC)
-        if entry.kind is Kind.IN:
-            return event_message(env.read(dict(entry.headers)), None)
-        data = self._commands[entry.stream].decode(entry.value) if entry.value and not entry.cause else None
+    def message(self, entry: Entry, origin: Entry) -> Message:
+        """The message that made a row, as it was the first time; `origin` is the row it settles, or itself."""
+        if origin.kind is Kind.IN:
+            envelope = env.read(dict(origin.headers))
+            return event_message(envelope, self.decode(origin, envelope))
+        kind: MessageKind = "command"
+        data: Any = None
+        if entry.type == HandOverRefused.__name__:
+            kind, data = "told", msgspec.msgpack.decode(entry.value, type=HandOverRefused)
+        elif entry.actor == TIMER:
+            kind = "timer"
+        else:
+            data = self._commands[entry.stream].decode(entry.value)
         return Message(
-            kind="command",
+            kind=kind,
             type=entry.type,
             data=data,
             case=entry.subject,
             id=entry.id,
             source=entry.actor,
             term=0,
-            acted_at=datetime.fromtimestamp(entry.acted_ms / 1000, UTC),
-            recorded_at=recorded,
+            acted_at=instant(entry.acted_ms),
+            recorded_at=instant(entry.recorded_ms),
         )
 
 

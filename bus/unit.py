@@ -6,13 +6,13 @@ change only after the commit. That is why the bus needs no save-points and no lo
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, func, select, tuple_
 
-from bus.ledger import Entry, Head, Kind, Ledger, milliseconds, tables, upsert
+from bus.ledger import Entry, Head, Kind, Ledger, instant, milliseconds, tables, upsert
 from bus.protocols import Change, Handler, Projection
 from bus.transport import TopicPartition
 
@@ -142,7 +142,7 @@ class Books:
         """Find out when the next timer is due."""
         with self.ledger.read() as connection:
             due = connection.execute(select(func.min(tables.timer.c.due))).scalar()
-        self.next_due = None if due is None else datetime.fromtimestamp(due / 1000, UTC)
+        self.next_due = None if due is None else instant(due)
 
     def due_timers(self, now: datetime, limit: int) -> list[tuple[str, str, str, datetime]]:
         """Timers of cases that are not held, in the order of their due instants (law 8)."""
@@ -156,7 +156,7 @@ class Books:
         )
         with self.ledger.read() as connection:
             rows = list(connection.execute(query))
-        return [(*row[:3], datetime.fromtimestamp(row[3] / 1000, UTC)) for row in rows]
+        return [(*row[:3], instant(row[3])) for row in rows]
 
     def fetch_cases(self, keys: Iterable[CaseKey]) -> None:
         """Bring cases into memory with few queries, before a batch needs them one by one."""

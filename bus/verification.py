@@ -43,11 +43,12 @@ def rebuild(ledger: Ledger, application: Application, projections: Sequence[Proj
         for entries in _by_case(log):
             states: dict[str, tuple[int, Any]] = {}
             changes: list[Change] = []
+            rows = {entry.row: entry for entry in entries}
             for entry in entries:
                 facts = application.facts(entry)
                 if entry.kind is not Kind.OUT and entry.outcome == "applied":
                     states[entry.stream] = (entry.row, _fold(application, entry, states))
-                    message = application.message(entry)
+                    message = application.message(entry, rows.get(entry.cause, entry))
                     changes.append(Change(entry.row, entry.stream, message, facts, states[entry.stream][1]))
                     folded += 1
             for projection in projections:

@@ -1,7 +1,7 @@
 """One node: ledger, bus, pages and APIs of a jurisdiction, put together here and nowhere else."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 import uvicorn
@@ -9,13 +9,16 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 import consumers
+import consumers.worklist
 import monitoring
 import producers
 import web
-from bus import Engine, Ledger
+from bus import Clock, Engine, Ledger, SystemClock
+from bus.envelope import stream_of
 from bus.transport import Transport, open_transport
-from cases import AcceptanceStage, PickupStage, ReviewStage, Stage
+from cases import AcceptanceStage, PickupStage, ReviewStage
 from jurisdictions import Directory, load_directory
+from jurisdictions import Stage as StageName
 from kuayu.migrations import upgrade
 from kuayu.schema_source import PeerSchemas
 from kuayu.settings import Settings
@@ -24,7 +27,12 @@ from schemas import load_catalogue, load_schemas
 
 _log = structlog.get_logger()
 
-STAGES: dict[str, type[Stage]] = {"acceptance": AcceptanceStage, "review": ReviewStage, "pickup": PickupStage}
+AnyStage = AcceptanceStage | ReviewStage | PickupStage
+STAGES: dict[str, Callable[[str, Directory], AnyStage]] = {
+    "acceptance": AcceptanceStage,
+    "review": ReviewStage,
+    "pickup": PickupStage,
+}
 SWITCH_INTERVAL = 0.0005
 """Seconds; with Python's 5 ms a busy writer would hold up every answer of the event loop that long."""
 
@@ -53,25 +61,28 @@ class Node:
         self.settings = settings
         directory = directory or load_directory(settings.directory)
         catalogue, schemas = load_catalogue(), load_schemas()
-        self.stages = tuple(stages) or tuple(directory.jurisdiction(code).stages)
-        topology = DirectoryTopology(directory, catalogue)
+        self.stages = tuple(stages) or tuple(str(stage) for stage in directory.jurisdiction(code).stages)
         for stage in self.stages:
-            directory.partitions(STAGES[stage].stage, code)  # says so if the stage is not offered there
+            directory.partitions(StageName(stage), code)  # says so if the stage is not offered there
         self._transport = transport or open_transport(settings.driver, settings.bootstrap_servers)
         settings.data.mkdir(parents=True, exist_ok=True)
         name = code if not stages else f"{code}-{'-'.join(self.stages)}"
         self.ledger = Ledger(settings.ledger_url(name), synchronous=settings.synchronous)
         upgrade(self.ledger.engine)
+        clock = SystemClock()
+        handlers = [STAGES[stage](code, directory) for stage in self.stages]
+        self._producers = producers.Producers(code, self.ledger)
         self.metrics = monitoring.Metrics(CollectorRegistry(), code, directory=directory, catalogue=catalogue)
         self.engine = Engine(
             self.ledger,
             self._transport,
-            [STAGES[stage](code, directory) for stage in self.stages],
+            handlers,
             schemas=schemas,
-            topology=topology,
+            topology=DirectoryTopology(directory, catalogue),
             observer=self.metrics,
-            projections=[*producers.projections(), *consumers.projections()],
-            intakes=producers.intakes(code, directory) if "acceptance" in self.stages else (),
+            projections=[*self._producers.projections, *consumers.projections(handlers, clock)],
+            intakes=self._producers.intakes if "acceptance" in self.stages else (),
+            clock=clock,
             source=PeerSchemas({peer: str(url) for peer, url in settings.peers.items()}),
             client=f"kuayu.{name}",
         )
@@ -85,16 +96,29 @@ class Node:
             catalogue=catalogue,
             callers=callers,
         )
-        self.webhooks = consumers.WebhookSender(self.ledger)
-        self.app = self._app()
+        self.webhooks = consumers.WebhookSender(self.ledger, clock)
+        self.app = self._app(clock)
 
-    def _app(self) -> FastAPI:
+    def _app(self, clock: Clock) -> FastAPI:
         routers = [
-            consumers.router(self.context),
-            producers.router(self.context),
-            monitoring.router(self.context, self.metrics),
+            consumers.router(self.context, clock),
+            self._producers.router(self.context),
+            monitoring.router(self.context, self.metrics, tasks=lambda: self._tasks(clock), clock=clock),
         ]
-        return web.create_app(self.context, routers)
+        app = web.create_app(self.context, routers)
+        app.add_middleware(monitoring.HttpMetrics, metrics=self.metrics)
+        return app
+
+    def _tasks(self, clock: Clock) -> list[monitoring.TaskCount]:
+        """The work lists, counted for monitoring, which does not know who keeps them."""
+        counted = {
+            stage: consumers.worklist.counts(self.ledger, stream_of(stage, self.code), clock.now())
+            for stage in self.stages
+        }
+        return [
+            monitoring.TaskCount(stage, sum(c.open for c in counts), sum(c.late for c in counts))
+            for stage, counts in counted.items()
+        ]
 
     def start(self) -> None:
         """Run the bus and the webhooks in threads of their own."""

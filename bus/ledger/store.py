@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -42,6 +42,11 @@ class CaseRow(NamedTuple):
 def milliseconds(instant: datetime) -> int:
     """Since 1970, UTC."""
     return round(instant.timestamp() * 1000)
+
+
+def instant(since_1970: int) -> datetime:
+    """The inverse of `milliseconds`."""
+    return datetime.fromtimestamp(since_1970 / 1000, UTC)
 
 
 class Ledger:
