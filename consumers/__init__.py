@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from bus import Clock, Projection, SystemClock
 from consumers.deliveries import DeliveryQueue
+from consumers.pages import desk_router
 from consumers.sender import WebhookSender
 from consumers.task_api import task_router
 from consumers.webhook_api import webhook_router
@@ -30,4 +31,5 @@ def router(context: Context, clock: Clock | None = None) -> APIRouter:
     whole = APIRouter()
     whole.include_router(task_router(context, clock))
     whole.include_router(webhook_router(context, clock))
+    whole.include_router(desk_router(context, clock))
     return whole

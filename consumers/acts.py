@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
 )
 
 from cases import commands, new_collection_code
@@ -304,6 +305,15 @@ class Action(NamedTuple):
     body: type[ActIn] | Any
     commands: tuple[type[Command], ...]
     versioned: bool = True
+
+    def validate(self, values: Any) -> ActIn:
+        """The act with these values.
+
+        Raises:
+            pydantic.ValidationError: they are not right.
+        """
+        act: ActIn = TypeAdapter(self.body).validate_python(values)
+        return act
 
 
 _DESKS: Final = (Stage.REVIEW, Stage.PICKUP)
