@@ -6,6 +6,7 @@ from the log itself; beside it stands only who handed in which case (`submission
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
@@ -21,6 +22,7 @@ from web import Caller, Context, FieldError, Role, cursor, documented, invalid, 
 MAX_ITEMS = 1_000
 _AT_ONCE = 500
 """Rows read at once."""
+_Row = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class FeedItem(JourneyStep):
@@ -67,7 +69,7 @@ def feed_routes(context: Context) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
     ) -> FeedPage:
         """Steps after a cursor, oldest first. Ask again with `next`; an empty page's `next` is as good as any."""
-        row = _acknowledged(caller) if after is None else position(after, tuple[int])[0]
+        row = _acknowledged(caller) if after is None else position(after, tuple[_Row])[0]
         items: list[FeedItem] = []
         more = True
         while more and len(items) < limit:
@@ -119,10 +121,10 @@ def feed_routes(context: Context) -> APIRouter:
         summary="确认收到 / Acknowledge everything up to a cursor",
     )
     def acknowledge(caller: _Submitter, body: Acknowledgement) -> None:
-        row = position(body.cursor, tuple[int], "cursor")[0]
+        row = position(body.cursor, tuple[_Row], "cursor")[0]
         with ledger.engine.begin() as connection:
             last = connection.execute(select(func.max(log.c.row))).scalar() or 0
-            if not 0 <= row <= last:
+            if row > last:
                 wrong = "超出已有记录 / is beyond what was told"
                 raise invalid([FieldError("cursor", wrong, "a cursor of this feed")])
             upsert(connection, feed_cursor, [{"caller": caller.caller, "row": row}])
