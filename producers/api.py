@@ -71,7 +71,7 @@ _IfMatch = Annotated[
     str | None, Header(alias="If-Match", description="ETag of the version that the caller saw")
 ]
 _READS = documented(401, 403, 404, 422)
-_ACTS = documented(401, 403, 404, 409, 412, 413, 422, 503)
+_ACTS = documented(400, 401, 403, 404, 409, 412, 413, 422, 503)
 _VERSION = {"ETag": {"description": "version of the case", "schema": {"type": "string"}}}
 _LOCATION = {"Location": {"description": "where the case is", "schema": {"type": "string"}}}
 
@@ -171,7 +171,7 @@ def case_routes(context: Context, submissions: Submissions) -> APIRouter:
         "",
         status_code=202,
         response_model=Taken,
-        responses=documented(401, 403, 409, 413, 422, 503)
+        responses=documented(400, 401, 403, 409, 413, 422, 503)
         | {
             202: {"headers": _VERSION | _LOCATION},
             207: {"model": BatchAnswer, "description": "A batch: each item has a result of its own"},

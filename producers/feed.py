@@ -117,7 +117,7 @@ def feed_routes(context: Context) -> APIRouter:
     @made.post(
         "/ack",
         status_code=204,
-        responses=documented(401, 403, 413, 422),
+        responses=documented(400, 401, 403, 413, 422),
         summary="确认收到 / Acknowledge everything up to a cursor",
     )
     def acknowledge(caller: _Submitter, body: Acknowledgement) -> None:

@@ -110,7 +110,6 @@ _SCHEMA = {
 }
 _REFUSALS = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BY_STATUS = {
-    400: "invalid",
     401: "unauthenticated",
     403: "forbidden",
     404: "not_found",
@@ -150,6 +149,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911 - one case f
             return _later(error, "unavailable", "账本暂不可写 / the ledger can't be written now")
         case Invalid():
             return invalid([FieldError(error.field, error.value_problem, error.expected)])
+        case HTTPException(status_code=400):  # what can't be read as text at all
+            wrong = FieldError("body", "不能读取 / can't be read", "a JSON document in UTF-8")
+            return Problem(400, "invalid", "body: can't be read", [wrong])
         case HTTPException():
             code = _BY_STATUS.get(error.status_code, "refused")
             return Problem(error.status_code, code, headers=error.headers)
