@@ -16,7 +16,7 @@ MessageKind = Literal["event", "command", "timer", "told"]
 """Where a message comes from: an inbox, a person or system, the clock, or a receipt that told us of a refusal."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """What reaches a case."""
 
     kind: MessageKind
@@ -34,7 +34,7 @@ class Message(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class HandOverRefused(msgspec.Struct, frozen=True):
+class HandOverRefused(msgspec.Struct, frozen=True, gc=False):
     """Told to a sender's case: the receiver refused, finally, what was handed over."""
 
     type: str
@@ -131,7 +131,7 @@ class Projection(Protocol):
         """Empty the tables before a rebuild."""
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
+class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An act of a person or a system upon a case."""
 
     stream: str
@@ -150,7 +150,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """The `traceparent` of the request, handed on to what it causes."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a command came to, once it is durable."""
 
     case: str

@@ -32,7 +32,7 @@ _KINDS: Final[dict[str, str]] = {
 _UNGUARDED: Final = frozenset({"Claim", "Release", "Attend"})
 
 
-class Attention(Struct, frozen=True):
+class Attention(Struct, frozen=True, gc=False):
     """A hand-over of the case that its receiver refused: somebody has to look."""
 
     type: str

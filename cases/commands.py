@@ -20,7 +20,7 @@ from schemas.models import (
 )
 
 
-class Command(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+class Command(Struct, frozen=True, gc=False, kw_only=True, tag=True, forbid_unknown_fields=True):
     """An act upon one case."""
 
 

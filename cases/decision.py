@@ -43,7 +43,7 @@ class Outcome(StrEnum):
     WAITING = "waiting"  # for what `awaits` names
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing(Struct, frozen=True, gc=False):
     """An event to be sent to the inbox `to` = (stage, jurisdiction code), under the part's `term`."""
 
     to: tuple[str, str]
@@ -51,7 +51,7 @@ class Outgoing(Struct, frozen=True):
     term: int
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """The answer to a message. `facts` are to be stored and folded, `out` to be sent, if it is applied.
 
     `reason` is in Chinese and English and never holds personal data; `field` names what was wrong in the message.

@@ -14,7 +14,7 @@ class Kind(IntEnum):
     """A clerk's act, a timer, a refusal told by a receipt, or a held row applied after all."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     """What the Merkle leaf is taken over, as it stands.
 
     In and out rows keep the record's headers and value exactly as on the wire; local rows keep the encoded
