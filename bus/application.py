@@ -3,8 +3,10 @@
 `Application` knows who handles what; it holds no state of its own beyond what it was built with.
 """
 
+import traceback
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -90,7 +92,7 @@ class Application:
             id=str(row),
             source=command.actor,
             term=0,
-            acted_at=command.acted_at,
+            acted_at=_whole(command.acted_at),
             recorded_at=unit.now,
         )
         handler = self.handlers[command.stream]
@@ -192,8 +194,9 @@ class Application:
             return self._hold(unit, lane, entry, "parked", "undecodable", str(bad), "")
         except Exception as error:  # noqa: BLE001 - law 5: one bad case never stops its lane
             unit.take_back(point)
-            code = error.code if isinstance(error, CannotSendError) else "handler_error"
-            return self._hold(unit, lane, entry, "parked", code, f"{type(error).__name__}: {error}", "")
+            if isinstance(error, CannotSendError):
+                return self._hold(unit, lane, entry, "parked", error.code, str(error), "")
+            return self._hold(unit, lane, entry, "parked", "handler_error", place_of(error), "")
         if outcome == "applied" and held:
             self.release(unit, stream, entry.subject)
         return outcome
@@ -469,6 +472,19 @@ class Application:
             acted_at=instant(entry.acted_ms),
             recorded_at=instant(entry.recorded_ms),
         )
+
+
+def place_of(error: BaseException) -> str:
+    """What failed and where, without its message, which may repeat personal data (law 10)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where
+
+
+def _whole(instant: datetime) -> datetime:
+    """UTC and whole milliseconds, as everything that is recorded."""
+    utc = instant.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
 def _tuple_of(item: Any) -> Any:

@@ -104,6 +104,7 @@ class Engine:
         until = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.1, until - time.monotonic()))
+        self.writer.close()
         self._producer.close()
         self._consumer.close()
 
@@ -127,6 +128,7 @@ class Engine:
             except BaseException as fatal:  # noqa: BLE001 - whatever it is, going on would be guessing
                 self.failure = fatal
                 self._stop.set()
+                self.writer.close()
                 kind = "fenced" if isinstance(fatal, Fenced) else f"{name}_failed"
                 self._observer.alarm(kind, f"{type(fatal).__name__}: {fatal}")
                 _log.critical("engine_stopped", thread=name, exc_info=not isinstance(fatal, Fenced))

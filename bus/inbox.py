@@ -54,6 +54,10 @@ class Inbox:
         Raises:
             RetriableError: the broker can't be reached now.
         """
+        now = self._clock.now()
+        if now >= self._tell_at:
+            self._tell_at = now + TELL_EVERY
+            self._look(now)
         if self._writer.full:
             return False  # reading waits for the ledger; the broker keeps the rest
         try:
@@ -65,10 +69,6 @@ class Inbox:
         if records:
             incoming = [read for record in records if (read := self._reader.read(record)) is not None]
             self._writer.offer(incoming)
-        now = self._clock.now()
-        if now >= self._tell_at:
-            self._tell_at = now + TELL_EVERY
-            self._look(now)
         return bool(records)
 
     def _look(self, now: datetime) -> None:

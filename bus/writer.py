@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from bus import receipts
-from bus.application import Application, CannotSendError
+from bus.application import Application, CannotSendError, place_of
 from bus.errors import BusError, Busy, CommandRefused, Unavailable
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
@@ -79,6 +79,7 @@ class Writer:
         self._clock = clock
         self._acts: deque[Act] = deque()
         self._records: deque[Incoming] = deque()
+        self._closed = False
         self._wake = threading.Condition()
         self._asked: dict[str, Asked] = {}
         self._restate_from: dict[str, int] = {}
@@ -118,6 +119,8 @@ class Writer:
     ) -> "Future[Answer | int | None]":
         act = Act(apply, Future(), command)
         with self._wake:
+            if self._closed:
+                raise Unavailable("the node is stopping")
             if len(self._acts) >= QUEUE_ITEMS:
                 raise Busy(f"{QUEUE_ITEMS} acts wait already")
             self._acts.append(act)
@@ -134,6 +137,11 @@ class Writer:
     def waiting(self) -> int:
         """Records that were read and not yet applied."""
         return len(self._records)
+
+    @property
+    def acts_waiting(self) -> int:
+        """Acts that wait for their commit."""
+        return len(self._acts)
 
     @property
     def full(self) -> bool:
@@ -164,7 +172,7 @@ class Writer:
             self._batch(now, timers, acts, records)
         except (DataError, IntegrityError):
             self._one_by_one(now, timers, acts, records)
-        except DBAPIError:
+        except BaseException:
             self._postpone(acts, records)
             raise
         return True
@@ -188,11 +196,21 @@ class Writer:
         lanes = self.books.lanes
         return any(cursor > lanes[True, name].cursor for name, cursor in self._relay.acknowledged().items())
 
+    def close(self) -> None:
+        """Take nothing more, and let nobody wait for what will not be done."""
+        with self._wake:
+            self._closed = True
+            acts = list(self._acts)
+            self._acts.clear()
+        for act in acts:
+            act.done.set_exception(Unavailable("the node is stopping"))
+
     def _postpone(self, acts: Sequence[Act], records: Sequence[Incoming]) -> None:
         with self._wake:
             self._records.extendleft(reversed(records))
         for act in acts:
-            act.done.set_exception(Unavailable("the ledger can't be written now"))
+            if not act.done.done():
+                act.done.set_exception(Unavailable("the ledger can't be written now"))
 
     def _one_by_one(
         self,
@@ -268,7 +286,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - one timer must not stop the others
             unit.take_back(point)
             unit.timer_done(stream, subject, kind)
-            self._alarm(unit, "timer_failed", f"{stream} {subject} {kind}: {type(error).__name__}: {error}")
+            self._alarm(unit, "timer_failed", f"{stream} {subject} {kind}: {place_of(error)}")
 
     def _do(self, unit: Unit, act: Act) -> None:
         point = unit.mark()
@@ -320,7 +338,7 @@ class Writer:
             problem = receipts.hear(unit, self._application, said.data)
         except Exception as error:  # noqa: BLE001 - it is restated; one lane must not stop the others
             unit.take_back(point)
-            problem = f"{said.data.lane}: {type(error).__name__}: {error}"
+            problem = f"{said.data.lane}: {place_of(error)}"
         if problem:
             self._alarm(unit, "receipt_contradicts", problem)
 
