@@ -170,7 +170,7 @@ class Offices:
             )
             if answer.is_success:
                 self._book.counts["supplements provided"] += 1
-            elif not _moved_on(answer):
+            elif not (_moved_on(answer) or answer.status_code == HTTPStatus.CONFLICT):  # decided meanwhile
                 self._book.fail(f"supplement of {tracked.case_id}: {answer.status_code} {answer.text}")
             return answer.is_success
 

@@ -19,7 +19,7 @@ from kuayu.inspection import check_ledger
 from kuayu.settings import Settings
 
 _NAMES: Final = {
-    "collected": "申请人已取得结果 collected by applicants (fetched, by post, electronic)",
+    "collected": "已取证 collected (fetched, posted, electronic)",
     "refused": "不予许可 refused",
     "not_accepted": "不予受理 not accepted",
     "withdrawn": "撤回 withdrawn",
@@ -172,7 +172,7 @@ def tell(
         table.add_row(f"{'=' if part == 'collected' else '+'} {name}", str(readings.total(part)))
     table.add_section()
     turned_away = book.counts["turned away at the door"]
-    table.add_row("不合格,当场退回 turned away at the door (never a case)", str(turned_away))
+    table.add_row("当场退回 turned away, never a case", str(turned_away))
     table.add_row("垃圾数据,已隔离 garbage, quarantined", f"{readings.total('quarantined')} / {garbage}")
     table.add_row("账本行数,已核验 rows of ledgers, proven", str(verdict.rows))
     console.print(table)
