@@ -1,5 +1,6 @@
 """What all pages and APIs of a node share: who calls, errors, acts that are waited for, paging, templates."""
 
+from web.acts import submit, submit_all
 from web.app import create_app
 from web.auth import Caller, Callers, KeysError, Role, new_key, require, signed_in
 from web.context import Context
@@ -17,8 +18,7 @@ from web.problems import (
     problem_of,
     rule,
 )
-from web.submit import submit, submit_all
-from web.trace import trace, trace_id
+from web.traces import trace, trace_id
 from web.versions import expected_version
 
 __all__ = [

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import Problem, problem_of, response
-from web.trace import take_trace, trace_id
+from web.traces import take_trace, trace_id
 
 MAX_BODY = 1_048_576
 """Bytes of a request; what is larger comes in parts, and files never come this way."""

@@ -7,7 +7,7 @@ import web
 from bus import Busy, CaseHeld, CommandRefused, KeyReused, Unavailable, VersionConflict
 from jurisdictions import Invalid
 from web import Problem, Role
-from web.trace import take_trace
+from web.traces import take_trace
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
