@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from bus import Clock, Projection, SystemClock
 from consumers.deliveries import DeliveryQueue
-from consumers.pages import desk_router
+from consumers.pages import add_pages
 from consumers.sender import WebhookSender
 from consumers.task_api import task_router
 from consumers.webhook_api import webhook_router
@@ -31,5 +31,5 @@ def router(context: Context, clock: Clock | None = None) -> APIRouter:
     whole = APIRouter()
     whole.include_router(task_router(context, clock))
     whole.include_router(webhook_router(context, clock))
-    whole.include_router(desk_router(context, clock))
+    add_pages(whole, context, clock)
     return whole

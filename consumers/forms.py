@@ -161,14 +161,14 @@ FORMS: Final = (
         _REASON,
     ),
     _form(
-        "ready", Field("place", "取证地点", "Place", hint="申请人将看到 the applicant reads it"), primary=True
-    ),
-    _form(
         "hand-over",
         Field("code", "取件码", "Collection code", hint="8 位 characters"),
         Field("document_number", "证件号码", "Document number", hint="核对原件 check the original"),
         Field("authority", "委托书编号", "Authority", required=False, hint="他人代领时 for anybody else"),
         primary=True,
+    ),
+    _form(
+        "ready", Field("place", "取证地点", "Place", hint="申请人将看到 the applicant reads it"), primary=True
     ),
     _form(
         "mail", Field("carrier", "承运人", "Carrier"), Field("tracking_number", "物流单号", "Tracking number")

@@ -60,27 +60,29 @@ def days_left(due: datetime | None, now: datetime) -> tuple[str, str]:
         return "", ""
     last = (due - timedelta(microseconds=1)).astimezone(CHINA_TIME).date()
     days = (last - now.astimezone(CHINA_TIME).date()).days
+    plural = "day" if abs(days) == 1 else "days"
     if due < now:
-        return f"逾期 {max(-days, 0)} 天", f"{max(-days, 0)} days late"
+        return (f"逾期 {-days} 天", f"{-days} {plural} late") if days else ("今天逾期", "late since today")
     if days == 0:
         return "今天到期", "due today"
-    return f"还剩 {days} 天", f"{days} days left"
+    return f"还剩 {days} 天", f"{days} {plural} left"
 
 
 User = Annotated[Caller, Depends(signed_in())]
 
 
-def desk_router(context: Context, clock: Clock) -> APIRouter:
-    """The pages /, /tasks, /cases and /search."""
-    desk_pages = _DeskPages(context, clock)
-    router = APIRouter(include_in_schema=False)
-    router.add_api_route("/", desk_pages.home, name="首页 Home", tags=[NAV])
-    router.add_api_route("/tasks", desk_pages.tasks, name="任务 Tasks", tags=[NAV])
-    router.add_api_route("/search", desk_pages.search, name="查询 Search", tags=[NAV])
-    router.add_api_route("/cases/{case_id}", desk_pages.case)
-    router.add_api_route("/cases/{case_id}/{name}", desk_pages.act, methods=["POST"])
-    router.add_api_route("/desk.css", _style)
-    return router
+def add_pages(router: APIRouter, context: Context, clock: Clock) -> None:
+    """Add the pages /, /tasks, /cases and /search. They stand in the router itself, where the navigation finds them."""
+    pages = _DeskPages(context, clock)
+    for path, page_, name in (
+        ("/", pages.home, "首页 Home"),
+        ("/tasks", pages.tasks, "任务 Tasks"),
+        ("/search", pages.search, "查询 Search"),
+    ):
+        router.add_api_route(path, page_, name=name, tags=[NAV], include_in_schema=False)
+    router.add_api_route("/cases/{case_id}", pages.case, include_in_schema=False)
+    router.add_api_route("/cases/{case_id}/{name}", pages.act, methods=["POST"], include_in_schema=False)
+    router.add_api_route("/desk.css", _style, include_in_schema=False)
 
 
 def _style() -> Response:
@@ -271,10 +273,20 @@ def _materials(context: Context, here: Here) -> tuple[Any, ...]:
 
 def _problem(error: Exception, form: Form) -> Problem:
     """What is wrong, by the labels that the clerk sees."""
-    labels = {field.name: f"{field.zh} {field.en}" for field in form.fields} | {"materials": "材料 Materials"}
+    labels = {"materials": "材料 Materials"}
+    for field in form.fields:
+        label = f"{field.zh} {field.en}"
+        labels[field.name] = label
+        labels.setdefault(field.name.split(".")[0], label)
     if isinstance(error, ValidationError):
-        named = [_label(labels, [str(part) for part in each["loc"]]) for each in error.errors()]
-        errors = [FieldError(name, "请检查 / please check", "") for name in dict.fromkeys(named)]
+        wrong = {
+            _label(labels, [str(part) for part in each["loc"]]): each["type"] == "missing"
+            for each in error.errors()
+        }
+        errors = [
+            FieldError(label, "必填 / is missing" if missing else "取值不符合要求 / has a wrong value")
+            for label, missing in wrong.items()
+        ]
         return Problem(422, "invalid", "请填写或更正 / please fill in or correct", errors)
     said = problem_of(error)
     renamed = [

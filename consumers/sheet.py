@@ -69,7 +69,7 @@ def _file(directory: Directory, state: Any) -> Sheet:
             Row("收件窗口", "Taken by", f"{file.accepting_office.name} {file.accepting_office.jurisdiction}"),
             Row("领取方式", "Result", _delivery(directory, file.delivery)),
             Row("来件编号", "Their number", file.reference),
-            Row("受理文书", "Notice of acceptance", state.notice_number),
+            Row("受理文书", "Notice", state.notice_number),
             Row("补正要求", "Asked for", "; ".join(f"{code}: {why}" for code, why in asked.items())),
             Row("特别程序", "Suspended for", stop and f"{stop.reason}({stop.notice_number})"),
             Row("决定文书", "Decision", decision and decision.document_number),

@@ -154,7 +154,9 @@ def task_router(context: Context, clock: Clock) -> APIRouter:
             name=action.name,
             summary=f"{action.zh} · {action.en}",
             response_model=Done,
-            responses=problems(401, 403, 404, 409, 412, 422, 503, *((428,) if action.versioned else ())),
+            responses=problems(
+                400, 401, 403, 404, 409, 412, 413, 422, 503, *((428,) if action.versioned else ())
+            ),
         )
     return router
 

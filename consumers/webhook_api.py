@@ -86,7 +86,7 @@ def webhook_router(context: Context, clock: Clock) -> APIRouter:
     ledger = context.engine.ledger
     subscriptions = Subscriptions(ledger)
 
-    @router.post("", status_code=201, responses=problems(401, 403, 422))
+    @router.post("", status_code=201, responses=problems(400, 401, 403, 413, 422))
     def subscribe(
         body: WebhookIn, request: Request, response: Response, caller: Annotated[Caller, may]
     ) -> NewWebhook:

@@ -147,7 +147,7 @@ def test_only_the_events_and_stages_that_were_asked_for(region: Any, receiver: R
 
 
 def test_a_failed_delivery_is_sent_again_unchanged_and_only_later(
-    region: Any, receiver: Receiver, sender: WebhookSender
+    region: Any, receiver: Receiver, subscribed: Subscription, sender: WebhookSender
 ) -> None:
     region.arrived()
     receiver.status = 500
@@ -205,7 +205,7 @@ def test_a_case_keeps_its_order_and_does_not_hold_others_up(
 
 
 def test_after_three_days_parked_and_the_endpoint_disabled_until_enabled(
-    region: Any, receiver: Receiver, sender: WebhookSender
+    region: Any, receiver: Receiver, subscribed: Subscription, sender: WebhookSender
 ) -> None:
     [case] = region.arrived()
     subscriptions = Subscriptions(region.review.ledger)
