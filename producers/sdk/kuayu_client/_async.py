@@ -1,7 +1,7 @@
 """The client for programs with an event loop (asyncio, or anyio over it)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -95,7 +95,7 @@ class AsyncClient:
         """Everything up to this cursor has been dealt with."""
         await self._send(_calls.acknowledge(cursor))
 
-    async def feed(self, *, limit: int = 100, poll: float | None = None) -> AsyncIterator[FeedItem]:
+    async def feed(self, *, limit: int = 100, poll: float | None = None) -> AsyncGenerator[FeedItem]:
         """What happened to your cases, from what was acknowledged last; at least once.
 
         A page is acknowledged when the item after its last is asked for: when you have dealt with it. Ends when there

@@ -1,9 +1,11 @@
 """The client against the real application on a real port; and against a server that fails as it is told."""
 
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import kuayu_client
@@ -108,6 +110,25 @@ def test_many_are_split_as_the_node_takes_them(client: Client, submission: Submi
     assert results[1_101].case.case_id == results[1_100].case.case_id  # type: ignore[union-attr]
 
 
+def test_a_feed_may_be_followed_for_ever(client: Client, submission: Submission) -> None:
+    list(client.feed())
+    followed = client.feed(poll=0.01)
+    for _ in range(2):
+        case = client.submit(submission).case_id
+        assert next(followed).case_id == case
+
+
+@pytest.mark.anyio
+async def test_so_it_may_with_an_event_loop(async_client: AsyncClient, submission: Submission) -> None:
+    async for _ in async_client.feed():
+        pass
+    followed = async_client.feed(poll=0.01)
+    for _ in range(2):
+        case = (await async_client.submit(submission)).case_id
+        assert (await anext(followed)).case_id == case
+    await followed.aclose()
+
+
 @pytest.mark.parametrize(
     ("act", "error", "code"),
     [
@@ -146,6 +167,15 @@ def test_a_refusal_names_its_fields(client: Client, submission: Submission) -> N
 def test_a_wrong_key_is_not_allowed(hall: Any) -> None:
     with Client(hall.address, key="kuayu_wrong") as stranger, pytest.raises(kuayu_client.NotAllowed):
         stranger.case("430200-none")
+
+
+def test_the_readmes_example_runs(hall: Any, keys: dict[str, Any]) -> None:
+    readme = (Path(kuayu_client.__file__).parent.parent / "README.md").read_text("utf-8")
+    [example] = re.findall("```python\n(.*?)```", readme, re.DOTALL)
+    example = example.replace("http://127.0.0.1:8080", hall.address).replace("kuayu_…", keys["hall"].key)
+    known: dict[str, Any] = {}
+    exec(example, known)  # noqa: S102 - our own text
+    assert known["taken"].case_number
 
 
 # Trouble on the way.
@@ -203,6 +233,12 @@ TAKEN = msgspec.json.encode(
 SOON = {"Retry-After": "0"}
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kuayu_client._calls.FIRST_PAUSE", 0.001)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_what_a_key_makes_safe_is_tried_again_with_the_same_key(submission: Submission) -> None:
     with trouble((0, {}, b""), (503, SOON, b""), (503, {}, b"busy"), (202, {}, TAKEN)) as server:
         with Client(server.address, key="k") as client:
@@ -227,6 +263,7 @@ def test_a_refusal_is_not_tried_again(submission: Submission) -> None:
         assert len(server.seen) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_it_gives_up_in_the_end(submission: Submission) -> None:
     with trouble(*[(503, SOON, b"{}")] * TRIES) as server, Client(server.address, key="k") as client:
         with pytest.raises(kuayu_client.Busy):

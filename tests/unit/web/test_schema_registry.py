@@ -48,3 +48,14 @@ def test_it_is_read_only(registry: SchemaRegistryClient) -> None:
     schema = registry.get_latest_version("kuayu.CaseSubmitted").schema
     with pytest.raises(SchemaRegistryError, match="content"):
         registry.register_schema("kuayu.Other", schema)
+
+
+def test_it_answers_what_other_clients_ask_besides(client: httpx.Client) -> None:
+    schema = load_schemas().by_name("kuayu.CaseSubmitted")
+    assert client.get("/schemas/types").json() == ["AVRO"]
+    assert client.get(f"/schemas/ids/{schema.id}/subjects").json() == ["kuayu.CaseSubmitted"]
+    [version] = client.get(f"/schemas/ids/{schema.id}/versions").json()
+    assert version["subject"] == "kuayu.CaseSubmitted"
+    for path in ("/config", "/config/kuayu.CaseSubmitted"):
+        assert client.get(path).json() == {"compatibilityLevel": "FULL_TRANSITIVE"}
+    assert client.get("/mode").json() == {"mode": "READONLY"}
