@@ -9,6 +9,8 @@ import secrets
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 from zlib import crc32
 
@@ -43,7 +45,8 @@ _DIGESTED = (
     ID, TYPE, SOURCE, SUBJECT, TIME, RECORDED_AT, LANE, INCARNATION, SEQUENCE,
     TERM, CORRELATION, CAUSATION, DATASCHEMA, CONTENT_TYPE, TRACEPARENT,
 )  # fmt: skip
-_LENGTH = struct.Struct(">I").pack
+_digested = itemgetter(*_DIGESTED)
+_lengths = struct.Struct(f">{len(_DIGESTED) + 1}I").pack
 
 
 class Malformed(ValueError):
@@ -117,11 +120,13 @@ class Envelope(NamedTuple):
         ]
 
 
+@lru_cache(maxsize=1024)
 def stamp(instant: datetime) -> bytes:
     """RFC 3339 in UTC with milliseconds."""
     return (instant.isoformat(timespec="milliseconds")[:23] + "Z").encode()
 
 
+@lru_cache(maxsize=1024)
 def _instant(header: str, text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
@@ -175,10 +180,9 @@ def read(headers: Mapping[str, bytes]) -> Envelope:
 
 
 def content_digest(headers: Mapping[str, bytes], value: bytes) -> bytes:
-    """SHA-256 over what the sender said: the known headers in a fixed order, then the body."""
-    parts = [headers[name] for name in _DIGESTED]
-    parts.append(value)
-    return hashlib.sha256(b"".join([_LENGTH(len(part)) + part for part in parts])).digest()
+    """SHA-256 over what the sender said: the lengths of all parts, the known headers in a fixed order, the body."""
+    parts = (*_digested(headers), value)
+    return hashlib.sha256(_lengths(*map(len, parts)) + b"".join(parts)).digest()
 
 
 def link(previous: bytes, digest: bytes) -> bytes:

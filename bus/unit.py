@@ -16,7 +16,8 @@ from bus.ledger import Entry, Head, Kind, Ledger, instant, milliseconds, tables,
 from bus.protocols import Change, Handler, Projection
 from bus.transport import TopicPartition
 
-CASES_CACHED = 50_000
+CASES_CACHED = 10_000
+"""Those that were last looked at: a case is asked for again within seconds, or only after days."""
 HASHES_CACHED = 100_000
 QUARANTINE_SAMPLE = 256
 """Bytes of a quarantined record that are kept."""
@@ -104,6 +105,8 @@ class Books:
         """Of outward rows, so that a receipt costs no query."""
         self.quarantined = 0
         self.next_due: datetime | None = None
+        self.excepted: set[int] = set()
+        """Ids of lanes that have, or had, exceptions: most receipts need no query."""
         self._lane_ids = 0
         self._load()
 
@@ -118,6 +121,7 @@ class Books:
             self.quarantined = connection.execute(
                 select(func.count()).select_from(tables.quarantine),
             ).scalar_one()
+            self.excepted.update(connection.execute(select(tables.exception.c.lane).distinct()).scalars())
             held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
         for row in held:
             self._load_held(*row)
@@ -192,6 +196,8 @@ class Books:
 
     def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
         """What is not simply applied within these numbers of a lane."""
+        if lane.id not in self.excepted:
+            return {}
         table = tables.exception
         query = select(table).where(table.c.lane == lane.id, table.c.number.between(first, last))
         with self.ledger.read() as connection:
@@ -367,6 +373,7 @@ class Unit:
                 books.held[key] = rows
             else:
                 books.held.pop(key, None)
+        books.excepted.update(lane for lane, _number in self.exceptions)
         books.quarantined += len(self.quarantine)
         for case_key, case in self.cases.items():
             books.cases[case_key] = case

@@ -3,10 +3,21 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    Select,
+    Table,
+    create_engine,
+    event,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
@@ -139,8 +150,9 @@ class Ledger:
                         },
                     ],
                 )
-                connection.execute(
-                    insert(log),
+                insert_rows(
+                    connection,
+                    log,
                     [
                         {
                             "row": entry.row,
@@ -195,18 +207,34 @@ def find_case(connection: Connection, stream: str, subject: str) -> CaseRow | No
     return CaseRow(*row) if row else None
 
 
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; all with the same columns."""
+    if rows:
+        connection.exec_driver_sql(_insert(table, connection.dialect, tuple(rows[0])), list(rows))
+
+
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or replace those with the same primary key; complete rows only."""
     if rows:
-        connection.execute(_upsert(table, connection.dialect.name), list(rows))
+        connection.exec_driver_sql(_upsert(table, connection.dialect), list(rows))
 
 
-@cache
-def _upsert(table: Table, dialect: str) -> Any:
-    statement = (insert_postgresql if dialect == "postgresql" else insert_sqlite)(table)
+# The values of our tables are what the drivers take as they are, so SQLAlchemy writes the text of a statement once and
+# looks at no row: that would cost more than the database itself.
+
+
+@lru_cache(maxsize=256)
+def _insert(table: Table, dialect: Dialect, columns: tuple[str, ...]) -> str:
+    return str(insert(table).compile(dialect=dialect, column_keys=columns))
+
+
+@lru_cache(maxsize=256)
+def _upsert(table: Table, dialect: Dialect) -> str:
+    statement = (insert_postgresql if dialect.name == "postgresql" else insert_sqlite)(table)
     keys = [column.name for column in table.primary_key]
     changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    whole = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    return str(whole.compile(dialect=dialect, column_keys=[column.name for column in table.c]))
 
 
 def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
@@ -220,7 +248,9 @@ def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
 
 
 def _engine(url: str, synchronous: str) -> Engine:
-    engine = create_engine(url)
+    # Rows are mappings, as psycopg takes them too; nothing is decided by it otherwise.
+    named = {"paramstyle": "named"} if url.startswith("sqlite") else {}
+    engine = create_engine(url, **named)
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
