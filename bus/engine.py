@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
-from bus.application import Application
+from bus.application import Application, place_of
 from bus.errors import Fenced
 from bus.inbox import Inbox
 from bus.ledger import Ledger
@@ -123,15 +123,16 @@ class Engine:
             except (TransportError, DBAPIError) as away:
                 pause = PAUSES[min(tries, len(PAUSES) - 1)]
                 tries += 1
-                self._observer.alarm(f"{name}_waits", f"{type(away).__name__}: {away}")
+                detail = str(away) if isinstance(away, TransportError) else place_of(away)
+                self._observer.alarm(f"{name}_waits", detail)
                 self._stop.wait(pause)
             except BaseException as fatal:  # noqa: BLE001 - whatever it is, going on would be guessing
                 self.failure = fatal
                 self._stop.set()
                 self.writer.close()
                 kind = "fenced" if isinstance(fatal, Fenced) else f"{name}_failed"
-                self._observer.alarm(kind, f"{type(fatal).__name__}: {fatal}")
-                _log.critical("engine_stopped", thread=name, exc_info=not isinstance(fatal, Fenced))
+                self._observer.alarm(kind, place_of(fatal))
+                _log.critical("engine_stopped", thread=name, error=place_of(fatal))
 
     def _fetch(self, _timeout: float) -> bool:
         """Ask for the schemas that held events wait for (law 9)."""

@@ -149,6 +149,7 @@ class _Server(uvicorn.Server):
 def run(code: str, stages: Sequence[str], settings: Settings) -> int:
     """Run a node until it is told to stop; 0 after a clean end, 1 when the bus had to stop by itself."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _configure_logging()
     node = Node(code, settings, stages=stages)
     node.start()
     config = uvicorn.Config(
@@ -167,6 +168,19 @@ def run(code: str, stages: Sequence[str], settings: Settings) -> int:
         failed = node.engine.failure is not None
         node.stop()
     return 1 if failed else 0
+
+
+def _configure_logging() -> None:
+    """One JSON object a line on standard error; tracebacks would show values, so none are rendered (law 10)."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
 
 
 def create_topics(settings: Settings, codes: frozenset[str] | None) -> list[str]:

@@ -210,7 +210,7 @@ class Material(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """材料名称."""
     form: MaterialForm
     """Original, copy or electronic."""
-    may_follow: bool
+    may_follow: bool = False
     """容缺: accepted without it, to be handed in later; digest, size and type are then missing."""
     digest: str | None = None
     """SHA-256 of the file, 64 lower-case hex digits."""

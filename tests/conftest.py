@@ -1,10 +1,15 @@
-"""Fixtures for all tests: the real broker."""
+"""Fixtures for all tests: the real broker, and an application on a real port."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from kuayu.broker import LocalBroker
 
@@ -34,3 +39,24 @@ def broker_factory(tmp_path: Path) -> Iterator[BrokerFactory]:
     yield make
     for broker in made:
         broker.stop()
+
+
+@contextmanager
+def _serving(app: FastAPI) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 10
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """Serves an application on a free port of the loopback and gives its address."""
+    return _serving
