@@ -1,25 +1,22 @@
-"""Those who hand in: service halls over HTTP, singly or in batches, a system on the intake topic, and who gets it wrong."""
+"""Those who hand in: service halls over HTTP, a system on the intake topic, and who gets it wrong."""
 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import httpx
 import msgspec
+from kuayu_client import AsyncClient, KuayuError, Refused, Submission, WrongState
 
 from kuayu.demo.book import Book, Tracked
-from kuayu.demo.caller import Caller
 from kuayu.demo.intake import IntakeSystem
 from kuayu.demo.region import NodeProcess
 from kuayu.demo.scripts import SimulatedCase, Spoiled
-from schemas.models import AnswerOutcome, SubmissionAnswered
+from schemas.models import AnswerOutcome, CaseSubmitted, SubmissionAnswered
 
 _AT_ONCE: Final = 12
 _LITTER_EVERY: Final = 60
 """One record of garbage for so many cases."""
-_ERRORS_SHOWN: Final = 300
 
 
 class Arrival(NamedTuple):
@@ -31,12 +28,12 @@ class Arrival(NamedTuple):
 
 
 class Applicants:
-    """Hands in what arrives, and withdraws what its script says is withdrawn."""
+    """Hands in what arrives, singly or in batches, and withdraws what its script says is withdrawn."""
 
     def __init__(self, nodes: dict[str, NodeProcess], book: Book, intake: IntakeSystem) -> None:
         self._book = book
         self._intake = intake
-        self._callers = {code: Caller(node.url, node.keys.hall) for code, node in nodes.items()}
+        self._clients = {code: AsyncClient(node.url, key=node.keys.hall) for code, node in nodes.items()}
         self._withdrawals: list[tuple[float, Tracked]] = []
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._handed_in = 0
@@ -84,13 +81,13 @@ class Applicants:
 
     async def close(self) -> None:
         """Close the connections."""
-        for caller in self._callers.values():
-            await caller.close()
+        for client in self._clients.values():
+            await client.close()
 
     async def _arrive(self, arrival: Arrival) -> None:
         try:
             if arrival.spoiled is not None:
-                await self._refused(arrival.spoiled)
+                await self._turned_away(arrival.spoiled)
             first, *others = arrival.cases
             if others:
                 await self._batch(arrival.cases)
@@ -98,62 +95,49 @@ class Applicants:
                 self._book.awaited[first.reference] = first
                 self._intake.hand_in(first)
             else:
-                await self._single(first)
+                taken = await self._clients[first.node].submit(_form(first.submission), key=first.reference)
+                self._book.counts["handed in singly"] += 1
+                self._taken(first, taken.case_id)
             before, self._handed_in = self._handed_in, self._handed_in + len(arrival.cases)
             if before // _LITTER_EVERY < self._handed_in // _LITTER_EVERY:
                 self._intake.litter()
-        except httpx.TransportError as error:
-            self._book.fail(f"handing in {arrival.cases[0].reference}: {type(error).__name__} {error}")
+        except KuayuError as error:
+            self._book.fail(f"handing in {arrival.cases[0].reference}: {error}")
         finally:
             self._limit.release()
 
-    async def _single(self, case: SimulatedCase) -> None:
-        answer = await self._callers[case.node].post("/v1/cases", _body(case), key=case.reference)
-        if answer.status_code == HTTPStatus.ACCEPTED:
-            self._book.counts["handed in singly"] += 1
-            self._taken(case, answer.json()["case_id"])
-        else:
-            self._book.fail(
-                f"handing in {case.reference}: {answer.status_code} {answer.text[:_ERRORS_SHOWN]}"
-            )
-
     async def _batch(self, cases: Sequence[SimulatedCase]) -> None:
-        body = [_body(case) | {"key": case.reference} for case in cases]
-        answer = await self._callers[cases[0].node].post("/v1/cases", body)
-        if answer.status_code != HTTPStatus.MULTI_STATUS:
-            self._book.fail(f"handing in a batch: {answer.status_code} {answer.text[:_ERRORS_SHOWN]}")
-            return
-        for case, result in zip(cases, answer.json()["results"], strict=True):
-            if result["case"] is None:
-                self._book.fail(f"handing in {case.reference} in a batch: {result['problem']}")
+        client = self._clients[cases[0].node]
+        results = await client.submit_many([(case.reference, _form(case.submission)) for case in cases])
+        for case, result in zip(cases, results, strict=True):
+            if result.case is None:
+                self._book.fail(f"handing in {case.reference} in a batch: {result.problem}")
                 continue
             self._book.counts["handed in by batch"] += 1
-            self._taken(case, result["case"]["case_id"])
+            self._taken(case, result.case.case_id)
 
-    async def _refused(self, spoiled: Spoiled) -> None:
+    async def _turned_away(self, spoiled: Spoiled) -> None:
         """The answer must be a problem that names the field; the case must not exist."""
-        body = msgspec.to_builtins(spoiled.submission)
-        answer = await self._callers[spoiled.node].post("/v1/cases", body)
-        fields = [error["field"] for error in answer.json().get("errors", ())]
-        if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and any(
-            spoiled.field in field for field in fields
-        ):
-            self._book.counts["turned away at the door"] += 1
+        try:
+            await self._clients[spoiled.node].submit(_form(spoiled.submission))
+        except Refused as refused:
+            if any(spoiled.field in error.field for error in refused.errors):
+                self._book.counts["turned away at the door"] += 1
+            else:
+                self._book.fail(f"a wrong {spoiled.field} was refused without naming it: {refused.errors}")
         else:
-            self._book.fail(f"a wrong {spoiled.field} was answered with {answer.status_code} {fields}")
+            self._book.fail(f"a wrong {spoiled.field} was taken")
 
     async def _withdraw(self, tracked: Tracked) -> None:
-        path = f"/v1/cases/{tracked.case_id}/withdrawal"
-        body = {"reason": "申请人撤回"}
-        answer = await self._callers[tracked.case.node].post(
-            path, body, key=f"{tracked.case.reference}-withdrawal"
-        )
-        if answer.is_success:
-            self._book.counts["withdrawals"] += 1
-        elif answer.status_code == HTTPStatus.CONFLICT:
+        client, key = self._clients[tracked.case.node], f"{tracked.case.reference}-withdrawal"
+        try:
+            await client.withdraw(tracked.case_id, "申请人撤回", key=key)
+        except WrongState:
             self._book.counts["withdrawals too late"] += 1
+        except KuayuError as error:
+            self._book.fail(f"withdrawal of {tracked.case_id}: {error}")
         else:
-            self._book.fail(f"withdrawal of {tracked.case_id}: {answer.status_code} {answer.text}")
+            self._book.counts["withdrawals"] += 1
 
     def _taken(self, case: SimulatedCase, case_id: str) -> None:
         self._book.taken(case, case_id)
@@ -163,9 +147,9 @@ class Applicants:
             self._withdrawals.append((tracked.handed_in + after, tracked))
 
 
-def _body(case: SimulatedCase) -> dict[str, Any]:
-    body: dict[str, Any] = msgspec.to_builtins(case.submission)
-    return body
+def _form(submission: CaseSubmitted) -> Submission:
+    """The application in the client's own types."""
+    return msgspec.convert(msgspec.to_builtins(submission), Submission)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -35,6 +35,7 @@ _STALL_SECONDS: Final = 60.0
 _SETTLE_SECONDS: Final = 20.0
 """After an interruption: for what is in transit to arrive."""
 _QUIET_LOOKS: Final = 2
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(cases: int | None, log: Path | None, seed: int, mix: str, mapping: Path | None = None) -> int:
@@ -48,7 +49,7 @@ def run_demo(cases: int | None, log: Path | None, seed: int, mix: str, mapping: 
         mapping: how to read the log; the packaged one by default.
     """
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    _listen()
     try:
         directory = load_directory()
         arrivals = _arrivals(cases, log, seed, mix, mapping, directory)
@@ -70,6 +71,12 @@ def run_demo(cases: int | None, log: Path | None, seed: int, mix: str, mapping: 
     ) as error:
         console.print(f"kuayu demo: {error}", style="red", soft_wrap=True, markup=False)
         return 2
+
+
+def _listen() -> None:
+    """Being told to end, or losing the terminal, is as good as Ctrl-C."""
+    for number in _ENDING:
+        signal.signal(number, _as_interrupt)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -109,7 +116,7 @@ class _Run:
             readings, garbage = asyncio.run(self._work(arrivals))
         except ExceptionGroup as several:
             raise RegionError(f"{type(several.exceptions[0]).__name__}: {several.exceptions[0]}") from several
-        signal.signal(signal.SIGTERM, _as_interrupt)  # the loop has put the default back
+        _listen()  # the loop has put the defaults back
         seconds = time.monotonic() - self._begun
         self._region.stop_nodes()
         verdict = summary.ledgers(self._region.folder, CODES, self._book, readings)
@@ -125,7 +132,7 @@ class _Run:
     async def _work(self, arrivals: Iterator[Arrival]) -> tuple[Readings, int]:
         loop = asyncio.get_running_loop()
         stop, closing = asyncio.Event(), asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
             loop.add_signal_handler(number, stop.set)
         nodes = self._region.nodes
 

@@ -4,28 +4,39 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from jurisdictions import Directory, Stage
+from jurisdictions import Directory
 from kuayu.demo.book import Book
 from kuayu.demo.readings import Readings
 from kuayu.demo.region import Region
 
 _LINE_SECONDS: Final = 10.0
 _RATE_SECONDS: Final = 10.0
-_COLUMNS: Final = (
-    ("handed_in", "收件\nhanded in"),
-    ("collected", "已取证\ncollected"),
-    ("refused", "不予许可\nrefused"),
-    ("not_accepted", "不予受理\nnot accepted"),
-    ("withdrawn", "撤回\nwithdrawn"),
-    ("open", "在办\nopen"),
-    ("parked", "搁置\nparked"),
-    ("open_handovers", "在途\nin transit"),
-    ("quarantined", "隔离\nquarantined"),
+_ROWS: Final = {
+    "handed_in": "收件 handed in",
+    "collected": "已取证 collected",
+    "refused": "不予许可 refused",
+    "not_accepted": "不予受理 not accepted",
+    "withdrawn": "撤回 withdrawn",
+    "open": "在办 open",
+    "parked": "搁置 parked",
+    "open_handovers": "在途 in transit",
+    "quarantined": "隔离 quarantined",
+}
+_IN_LINES: Final = (
+    "handed_in",
+    "collected",
+    "refused",
+    "not_accepted",
+    "withdrawn",
+    "open",
+    "parked",
+    "open_handovers",
 )
 
 
@@ -87,32 +98,27 @@ class Screen:
         return (last[1] - first[1]) / seconds, (last[2] - first[2]) / seconds
 
     def _line(self, readings: Readings) -> str:
-        counts = "  ".join(
-            f"{label.partition(chr(10))[2]} {readings.total(field)}"
-            for field, label in _COLUMNS
-            if field != "quarantined"
-        )
-        return f"{time.monotonic() - self._started:4.0f} s  {counts}  late {sum(self._book.late.values())}"
+        counts = "  ".join(f"{_ROWS[field].partition(' ')[2]} {readings.total(field)}" for field in _IN_LINES)
+        return f"{time.monotonic() - self._started:4.0f} s  {counts}  late {self._late()}"
+
+    def _late(self, code: str = "") -> int:
+        """Overdue tasks, of one node or of all."""
+        return sum(late for (node, _), late in self._book.late.items() if code in {"", node})
 
     def _picture(self, readings: Readings) -> RenderableType:
-        table = Table(title="跨域 Kuayu", title_justify="left")
-        table.add_column("节点\nnode")
-        for _, label in _COLUMNS:
-            table.add_column(label, justify="right")
-        table.add_column("超期\nlate", justify="right")
-        for code, tally in readings.tallies.items():
-            late = sum(self._book.late.get((code, stage.value), 0) for stage in Stage)
-            numbers = [str(getattr(tally, field)) for field, _ in _COLUMNS]
-            table.add_row(f"{code} {self._directory.jurisdiction(code).name_zh}", *numbers, str(late))
-        table.add_section()
-        totals = [str(readings.total(field)) for field, _ in _COLUMNS]
-        table.add_row("合计 total", *totals, str(sum(self._book.late.values())), style="bold")
+        table = Table(box=SIMPLE_HEAD)
+        table.add_column("")
+        for code in readings.tallies:
+            table.add_column(f"{code}\n{self._directory.jurisdiction(code).name_zh}", justify="right")
+        table.add_column("合计\ntotal", justify="right", style="bold")
+        for field, name in _ROWS.items():
+            numbers = [str(getattr(tally, field)) for tally in readings.tallies.values()]
+            table.add_row(name, *numbers, str(readings.total(field)))
+        table.add_row("超期 late", *(str(self._late(code)) for code in readings.tallies), str(self._late()))
         handed_in, collected = self._rates()
         rates = f"{handed_in:.1f} 件/s 收件 handed in   {collected:.1f} 件/s 取证 collected   "
         rates += f"{time.monotonic() - self._started:.0f} s   Ctrl-C 结束 to end"
-        return Group(
-            table, *latencies(readings), *(Text(line) for line in self._where()), Text(rates, style="bold")
-        )
+        return Group(table, *latencies(readings), Text(rates, style="bold"))
 
 
 def latencies(readings: Readings) -> list[Text]:
