@@ -7,8 +7,6 @@ from typing import Any, Final, NamedTuple
 from consumers.acts import ACTIONS, Action
 from jurisdictions import Material
 
-Text = tuple[str, str]
-
 
 class Field(NamedTuple):
     """One field. `name` is the path in the act's body; `kind` an HTML input type, textarea or select."""

@@ -18,7 +18,7 @@ from consumers import desk
 from consumers.desk import Here
 from consumers.forms import BY_NAME, FORMS, Form, body_of
 from consumers.sheet import sheet
-from consumers.worklist import Order, at, counts, find, page
+from consumers.worklist import Order, counts, find, page
 from jurisdictions import CHINA_TIME, Invalid, Stage
 from web import (
     NAV,
@@ -244,7 +244,6 @@ class _DeskPages:
             "desk_case.html",
             status,
             here=here,
-            row=at(self._ledger, desk.stream(self._context, here.stage), here.case),
             other_stages=[
                 stage
                 for stage in self._seen_by(caller)
@@ -253,6 +252,7 @@ class _DeskPages:
             sheet=sheet(self._context.directory, here),
             steps=desk.steps(self._context, here.stage, here.case),
             forms=forms,
+            first=next((form.name for form in forms if form.primary and form.fields), ""),
             materials=_materials(self._context, here) if any(form.materials for form in forms) else (),
             problem=problem,
             tried=tried,
