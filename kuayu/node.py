@@ -96,7 +96,7 @@ class Node:
             catalogue=catalogue,
             callers=callers,
         )
-        self.webhooks = consumers.WebhookSender(self.ledger, clock)
+        self.webhooks = consumers.WebhookSender(self.ledger, clock, attempted=self.metrics.webhook)
         self.app = self._app(clock)
 
     def _app(self, clock: Clock) -> FastAPI:

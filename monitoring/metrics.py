@@ -134,6 +134,10 @@ class Metrics:
             "http_request_seconds", "HTTP requests by route.", HTTP_BUCKETS, ("method", "route", "status")
         )
         self._requests = Children[_Timed](lambda key: _Timed(requests.labels(*key)))
+        calls = self._histogram(
+            "webhook_seconds", "Calls of webhooks, by outcome.", HTTP_BUCKETS, ("outcome",)
+        )
+        self._calls = Children[Histogram](calls.labels)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"kuayu_{name}", text, labels, registry=self.registry)
@@ -201,6 +205,10 @@ class Metrics:
             _log.warning("alarm", kind=kind, detail=detail)
 
     # HTTP.
+
+    def webhook(self, _subscription: str, outcome: str, seconds: float) -> None:
+        """Time a call of a subscriber: delivered or failed."""
+        self._calls[outcome].observe(seconds)
 
     def request(self, method: str, route: str, status: int, seconds: float, trace: str) -> None:
         """Time a request by the template of its route."""

@@ -167,3 +167,11 @@ def test_nothing_is_lost_between_threads(metrics: Metrics, count: Callable[..., 
         assert count("events_sent_total", stage="acceptance", type=type_, counterpart="430100") == 160
     hop = {"source_stage": "acceptance", "stage": "review", "counterpart": "430200"}
     assert count("hop_seconds_count", **hop) == 160 * len(CATALOGUE.events)
+
+
+def test_calls_of_webhooks_are_timed_by_outcome(metrics: Metrics, count: Callable[..., float | None]) -> None:
+    metrics.webhook("one", "delivered", 0.2)
+    metrics.webhook("two", "failed", 3.0)
+    metrics.webhook("two", "failed", 3.0)
+    assert count("kuayu_webhook_seconds_count", outcome="delivered") == 1
+    assert count("kuayu_webhook_seconds_count", outcome="failed") == 2
