@@ -173,5 +173,5 @@ def test_calls_of_webhooks_are_timed_by_outcome(metrics: Metrics, count: Callabl
     metrics.webhook("one", "delivered", 0.2)
     metrics.webhook("two", "failed", 3.0)
     metrics.webhook("two", "failed", 3.0)
-    assert count("kuayu_webhook_seconds_count", outcome="delivered") == 1
-    assert count("kuayu_webhook_seconds_count", outcome="failed") == 2
+    assert count("webhook_seconds_count", outcome="delivered") == 1
+    assert count("webhook_seconds_count", outcome="failed") == 2
