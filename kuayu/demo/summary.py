@@ -15,7 +15,7 @@ from jurisdictions import Stage
 from kuayu.demo.book import Book
 from kuayu.demo.readings import Readings
 from kuayu.demo.screen import latencies
-from kuayu.inspection import check_ledger
+from kuayu.inspection import InspectionError, check_ledger
 from kuayu.settings import Settings
 
 _NAMES: Final = {
@@ -90,7 +90,11 @@ def ledgers(folder: Path, codes: tuple[str, ...], book: Book, readings: Readings
     rows = 0
     statuses: dict[tuple[Stage, str], dict[str, str]] = {}
     for code in codes:
-        problems, checked = check_ledger(settings, code)
+        try:
+            problems, checked = check_ledger(settings, code)
+        except InspectionError as error:
+            found.append(str(error))
+            continue
         found += [f"ledger of {code}: {problem}" for problem in problems]
         rows += checked
         ledger = Ledger(settings.ledger_url(code))
