@@ -1,6 +1,5 @@
 """Nodes as processes of their own on a real broker: killed, frozen, cut off, fed with garbage. Nothing is lost or doubled."""
 
-import json
 import os
 import signal
 import socket
@@ -13,7 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from kafka import KafkaAdminClient
+from kafka import TopicPartition as KafkaPartition
+from sqlalchemy import select
 
 from bus import Ledger
 from bus.ledger import tables
@@ -47,6 +48,8 @@ class Nodes:
         self.driver = driver
         self.ports = {code: free_port() for code in (ZHUZHOU, CHANGSHA, XIANGTAN)}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.ids: list[str] = []
+        """Every case that was handed in, in order."""
         self.key = add_key(
             folder / "keys.yaml",
             caller="system:hall",
@@ -106,19 +109,20 @@ class Nodes:
                 process.wait(10)
         self.running.clear()
 
-    def hand_in(self, first: int, count: int) -> list[str]:
-        """Hand in so many instant cases, trying again with the same keys until each is taken."""
-        body = [submission() | {"key": f"case-{number}"} for number in range(first, first + count)]
+    def hand_in(self, count: int) -> None:
+        """Hand in so many more instant cases, trying again with the same keys until each is taken."""
+        first = len(self.ids)
+        self.ids += self.send([f"case-{number}" for number in range(first, first + count)])
+
+    def send(self, keys: list[str]) -> list[str]:
+        """Hand in a case for each key; the ids, once all are taken."""
+        body = [submission() | {"key": key} for key in keys]
         ids: dict[int, str] = {}
 
         def taken() -> bool:
             try:
-                answer = httpx.post(
-                    self.url(ZHUZHOU, "/v1/cases"),
-                    json=body,
-                    headers={"Authorization": f"Bearer {self.key}"},
-                    timeout=10,
-                )
+                headers = {"Authorization": f"Bearer {self.key}"}
+                answer = httpx.post(self.url(ZHUZHOU, "/v1/cases"), json=body, headers=headers, timeout=10)
             except httpx.HTTPError:
                 return False
             if answer.status_code >= 500:
@@ -126,45 +130,38 @@ class Nodes:
             for index, result in enumerate(answer.json()["results"]):
                 if result["status"] == 202:
                     ids[index] = result["case"]["case_id"]
-            return len(ids) == count
+            return len(ids) == len(keys)
 
         until(taken, lambda: "not taken")
-        return list(ids.values())
+        return [ids[index] for index in range(len(keys))]
 
     def tally(self, code: str) -> dict[str, Any]:
         answer: dict[str, Any] = httpx.get(self.url(code, "/v1/tally"), timeout=5).json()
         return answer
 
-    def settled(self, count: int) -> None:
-        """Every case is delivered, and every hand-over receipted, everywhere."""
+    def settle(self) -> None:
+        """Wait until every case is delivered and every hand-over receipted, everywhere; then prove it.
+
+        Each ledger is sound, and each case is there exactly once, at each of the three.
+        """
 
         def done() -> bool:
             try:
                 tallies = [self.tally(code) for code in self.ports]
             except httpx.HTTPError:
                 return False
-            return tallies[0]["collected"] == count and all(tally["open_handovers"] == 0 for tally in tallies)
+            return tallies[0]["collected"] == len(self.ids) and all(t["open_handovers"] == 0 for t in tallies)
 
         until(done, lambda: str([self.tally(code) for code in self.running]))
-
-    def prove(self, ids: list[str]) -> None:
-        """Stop everything; each ledger is sound, and each case was delivered exactly once."""
-        self.stop()
         for code in self.ports:
             problems, _ = check_ledger(self.settings(), code)
             assert problems == []
-        ledger = Ledger(self.settings().ledger_url(ZHUZHOU))
-        with ledger.read() as connection:
-            cases = connection.execute(select(tables.case.c.subject, tables.case.c.status)).all()
-        ledger.close()
-        assert sorted(row.subject for row in cases) == sorted(ids)
-        assert {row.status for row in cases} == {"delivered"}
-        for code in (CHANGSHA, XIANGTAN):
             ledger = Ledger(self.settings().ledger_url(code))
             with ledger.read() as connection:
-                number = connection.execute(select(func.count()).select_from(tables.case)).scalar_one()
+                rows = connection.execute(select(tables.case.c.subject, tables.case.c.status)).all()
             ledger.close()
-            assert number == len(ids)
+            assert sorted(row.subject for row in rows) == sorted(self.ids)
+            assert {row.status for row in rows} == {"delivered"}
 
 
 def until(done: Callable[[], bool], explain: Callable[[], str]) -> None:
@@ -202,61 +199,56 @@ def submission() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["kafka-python", "confluent"])
-def nodes(
-    request: pytest.FixtureRequest, tmp_path: Path, broker_factory: Callable[..., LocalBroker]
-) -> Iterator[Nodes]:
-    broker = broker_factory({"log.retention.check.interval.ms": "500"})
-    made = Nodes(tmp_path, broker, request.param)
-    try:
-        for code in made.ports:
-            made.start(code)
-        for code in made.ports:
-            made.ready(code)
-        yield made
-    finally:
-        made.stop()
+@pytest.fixture(scope="module", params=["kafka-python", "confluent"])
+def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    """One region for all tests of a driver: what one fault leaves behind, the next one meets."""
+    folder = tmp_path_factory.mktemp("region")
+    with LocalBroker(folder / "broker") as broker:
+        made = Nodes(folder, broker, request.param)
+        try:
+            for code in made.ports:
+                made.start(code)
+            for code in made.ports:
+                made.ready(code)
+            yield made
+        finally:
+            made.stop()
 
 
 def test_any_node_killed_under_load_loses_and_doubles_nothing(nodes: Nodes) -> None:
-    ids: list[str] = []
-    for turn, victim in enumerate((CHANGSHA, ZHUZHOU, XIANGTAN)):
-        ids += nodes.hand_in(turn * 40, 40)
+    for victim in (CHANGSHA, ZHUZHOU, XIANGTAN):
+        nodes.hand_in(40)
         nodes.kill(victim)
         nodes.start(victim)
     nodes.ready(ZHUZHOU)
-    ids += nodes.hand_in(120, 20)
-    nodes.settled(140)
-    nodes.prove(ids)
+    nodes.hand_in(20)
+    nodes.settle()
 
 
 def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(nodes: Nodes) -> None:
-    ids = nodes.hand_in(0, 40)
+    nodes.hand_in(40)
     nodes.broker.kill()
-    ids += nodes.hand_in(40, 40)  # a broker outage does not stop intake
+    nodes.hand_in(40)  # a broker outage does not stop intake
     nodes.broker.start()
-    ids += nodes.hand_in(80, 20)
-    nodes.settled(100)
-    nodes.prove(ids)
+    nodes.hand_in(20)
+    nodes.settle()
 
 
 def test_a_frozen_node_that_returns_after_another_took_over_stops(nodes: Nodes) -> None:
-    ids = nodes.hand_in(0, 20)
+    nodes.hand_in(20)
     frozen = nodes.running.pop(CHANGSHA)
     frozen.send_signal(signal.SIGSTOP)
-    old_port = nodes.ports[CHANGSHA]
     nodes.ports[CHANGSHA] = free_port()
     nodes.start(CHANGSHA)
     nodes.ready(CHANGSHA)
     frozen.send_signal(signal.SIGCONT)
-    ids += nodes.hand_in(20, 20)
+    nodes.hand_in(20)
     assert frozen.wait(PATIENCE) != 0  # fenced at its next commit, it ends itself
-    assert old_port != nodes.ports[CHANGSHA]
-    nodes.settled(40)
-    nodes.prove(ids)
+    nodes.settle()
 
 
 def test_garbage_in_an_inbox_is_quarantined_and_hurts_no_case(nodes: Nodes) -> None:
+    before = nodes.tally(CHANGSHA)["quarantined"]
     transport = open_transport("kafka-python", nodes.broker.bootstrap)
     producer = transport.producer("vandal")
     topic = f"kuayu.review.{CHANGSHA}"
@@ -264,33 +256,31 @@ def test_garbage_in_an_inbox_is_quarantined_and_hurts_no_case(nodes: Nodes) -> N
         headers = [("ce_type", b"kuayu.CaseAccepted"), ("ce_id", b"%d" % number)]
         producer.send(Outbound(topic, number % 8, b"x", os.urandom(200), headers), lambda _: None)
     assert producer.flush(20)
-    ids = nodes.hand_in(0, 30)
-    nodes.settled(30)
-    assert nodes.tally(CHANGSHA)["quarantined"] == 50
     producer.close()
     transport.close()
-    nodes.prove(ids)
+    nodes.hand_in(30)
+    nodes.settle()
+    assert nodes.tally(CHANGSHA)["quarantined"] == before + 50
 
 
 def test_events_that_expired_before_their_receiver_returned_arrive_all_the_same(nodes: Nodes) -> None:
-    ids = nodes.hand_in(0, 20)
-    nodes.settled(20)
     nodes.kill(CHANGSHA)
-    ids += nodes.hand_in(20, 20)
-    topic = f"kuayu.review.{CHANGSHA}"
-    until(lambda: nodes.tally(ZHUZHOU)["open_handovers"] == 20, lambda: str(nodes.tally(ZHUZHOU)))
-    expire(nodes.broker.bootstrap, topic)
+    nodes.hand_in(20)
+    until(lambda: bool(nodes.tally(ZHUZHOU)["open_handovers"] == 20), lambda: str(nodes.tally(ZHUZHOU)))
+    expire(nodes.broker.bootstrap, f"kuayu.review.{CHANGSHA}")
     nodes.start(CHANGSHA)
     nodes.ready(CHANGSHA)
-    nodes.settled(40)
-    nodes.prove(ids)
+    nodes.settle()
+
+
+def test_what_is_handed_in_again_is_not_done_again(nodes: Nodes) -> None:
+    keys = [f"case-{number}" for number in range(10)]
+    assert nodes.send(keys) == nodes.ids[:10]
+    nodes.settle()
 
 
 def expire(bootstrap: str, topic: str) -> None:
     """Delete every record of a topic, as retention does."""
-    from kafka import KafkaAdminClient  # noqa: PLC0415
-    from kafka import TopicPartition as KafkaPartition
-
     transport = open_transport("kafka-python", bootstrap)
     partitions = transport.topics()[topic]
     consumer = transport.consumer("expiry")
@@ -301,12 +291,3 @@ def expire(bootstrap: str, topic: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.delete_records({KafkaPartition(place.topic, place.partition): end for place, end in ends.items()})
     admin.close()
-
-
-def test_submissions_over_http_are_taken_once_whatever_is_repeated(nodes: Nodes) -> None:
-    first = nodes.hand_in(0, 10)
-    again = nodes.hand_in(0, 10)
-    assert first == again
-    nodes.settled(10)
-    nodes.prove(first)
-    assert json.dumps(first)
