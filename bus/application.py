@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
 from bus.envelope import Envelope
@@ -183,20 +184,11 @@ class Application:
         try:
             data = self.decode(entry, envelope)
             outcome = self._decide_event(unit, stream, lane, entry, envelope, data)
-        except NewerContract as newer:
-            return self._hold(
-                unit, lane, entry, "waiting", "contract", str(newer), f"contract:{envelope.type}"
-            )
-        except UnknownSchema as newer:
-            awaits = f"schema:{envelope.digest.hex()}"
-            return self._hold(unit, lane, entry, "waiting", "schema", str(newer), awaits)
-        except BadPayload as bad:
-            return self._hold(unit, lane, entry, "parked", "undecodable", str(bad), "")
+        except DBAPIError:
+            raise  # the ledger's trouble is not the case's: all of it is tried again
         except Exception as error:  # noqa: BLE001 - law 5: one bad case never stops its lane
             unit.take_back(point)
-            if isinstance(error, CannotSendError):
-                return self._hold(unit, lane, entry, "parked", error.code, str(error), "")
-            return self._hold(unit, lane, entry, "parked", "handler_error", place_of(error), "")
+            return self._hold(unit, lane, entry, *_why(envelope, error))
         if outcome == "applied" and held:
             self.release(unit, stream, entry.subject)
         return outcome
@@ -258,13 +250,32 @@ class Application:
                 message = event_message(envelope, data)
                 decision = self.handlers[stream].decide(case.state if case else None, message)
                 if decision.outcome == "waiting":
+                    why = ("waiting", decision.code, decision.reason, decision.awaits)
+                    self._hold_on(unit, entry, row, *why)
                     break
                 self._settle(unit, stream, entry, row, message, decision, case)
-            except Exception:  # noqa: BLE001 - it stays held, for the reason it had
+            except DBAPIError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in `event`
                 unit.take_back(point)
+                self._hold_on(unit, entry, row, *_why(envelope, error))
                 break
             gone += 1
         return gone
+
+    def _hold_on(
+        self, unit: Unit, entry: Entry, row: HeldRow, status: str, code: str, reason: str, awaits: str
+    ) -> None:
+        """It stays held, perhaps for another reason: what only waited behind others has its own now."""
+        kept = row._replace(status=status, code=code, reason=reason.replace("\0", ""), awaits=awaits)
+        if kept == row:
+            return
+        held = unit.held_rows(entry.stream, entry.subject)
+        unit.set_held(entry.stream, entry.subject, tuple(kept if other == row else other for other in held))
+        lane = unit.lane(entry.lane, outward=False)
+        if lane.incarnation == entry.incarnation:
+            unit.set_exception(lane, entry.number, ExceptionRow(status, code, kept.reason, entry.row))
+            unit.receipt(lane, entry.number)
 
     def refuse_held(self, unit: Unit, stream: str, subject: str, actor: str, code: str, reason: str) -> None:
         """A person refuses the first held row of a case; it is told, and what waits behind goes on.
@@ -472,6 +483,21 @@ class Application:
             acted_at=instant(entry.acted_ms),
             recorded_at=instant(entry.recorded_ms),
         )
+
+
+def _why(envelope: Envelope, error: Exception) -> tuple[str, str, str, str]:
+    """Status, code, reason and what is awaited, of an event that met this error."""
+    match error:
+        case NewerContract():
+            return "waiting", "contract", str(error), f"contract:{envelope.type}"
+        case UnknownSchema():
+            return "waiting", "schema", str(error), f"schema:{envelope.digest.hex()}"
+        case BadPayload():
+            return "parked", "undecodable", str(error), ""
+        case CannotSendError():
+            return "parked", error.code, str(error), ""
+        case _:
+            return "parked", "handler_error", place_of(error), ""
 
 
 def place_of(error: BaseException) -> str:

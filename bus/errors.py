@@ -44,7 +44,7 @@ class Busy(BusError):
 
 
 class Unavailable(BusError):
-    """The ledger can't be written now; ask again later. Nothing was taken."""
+    """The ledger can't be written now; ask again later, with the same key: the commit may have been written."""
 
     retry_after = 5
     """Seconds."""

@@ -7,8 +7,10 @@ logged nor answered, and may be lost: it is restated, and a sender that hears no
 from collections.abc import Iterable
 from datetime import datetime
 
+from sqlalchemy.exc import DBAPIError
+
 from bus import envelope as env
-from bus.application import Application
+from bus.application import Application, place_of
 from bus.envelope import Envelope, LaneName
 from bus.protocols import HandOverRefused
 from bus.transport import Outbound
@@ -19,9 +21,10 @@ from schemas.models import Receipt, ReceiptException, ReceiptStatus, ResendReque
 EXCEPTIONS_AT_MOST = 500
 """In one receipt; a range with more is told in several."""
 RANGE_AT_MOST = 100_000
+REASON_AT_MOST = 300
+"""Characters of a reason that are told, so that a receipt stays far below what a broker takes."""
 
-
-FINAL = {ReceiptStatus.REFUSED, ReceiptStatus.VOID}
+FINAL = frozenset({ReceiptStatus.REFUSED.value, ReceiptStatus.VOID.value})
 """What closes a hand-over beside "applied"; parked and waiting leave it open."""
 
 
@@ -44,7 +47,12 @@ def state_of(books: Books, lane: Lane, first: int, codec: Codec, now: datetime) 
             to_number=last,
             hash_at_to=hash_at,
             exceptions=tuple(
-                ReceiptException(number=n, status=ReceiptStatus(row.status), code=row.code, reason=row.reason)
+                ReceiptException(
+                    number=n,
+                    status=ReceiptStatus(row.status),
+                    code=row.code,
+                    reason=row.reason[:REASON_AT_MOST],
+                )
                 for n, row in exceptions
             ),
             receiver_incarnation=books.head.incarnation,
@@ -98,10 +106,8 @@ def hear(unit: Unit, application: Application, data: Receipt | ResendRequested) 
     if lane is None or data.incarnation != lane.incarnation:
         return ""
     if isinstance(data, ResendRequested):
-        if data.from_number > lane.number + 1:
-            return (
-                f"{lane.name}: asked to go back to {data.from_number}, beyond our last number {lane.number}"
-            )
+        if not 1 <= data.from_number <= lane.number + 1:
+            return f"{lane.name}: asked to go back to {data.from_number}; our numbers are 1 to {lane.number}"
         unit.rewind(lane, data.from_number)
         return ""
     return _close(unit, application, lane, data)
@@ -110,6 +116,10 @@ def hear(unit: Unit, application: Application, data: Receipt | ResendRequested) 
 def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:
     if receipt.to_number > lane.number:
         return f"{lane.name}: receipted up to {receipt.to_number}, beyond our last number {lane.number}"
+    if not all(1 <= receipt.from_number <= said.number <= receipt.to_number for said in receipt.exceptions):
+        return (
+            f"{lane.name}: a receipt for {receipt.from_number} to {receipt.to_number} speaks of other numbers"
+        )
     known = own_hash(unit, lane, receipt.to_number)
     if known != receipt.hash_at_to:
         reason = f"number {receipt.to_number} has another hash at the receiver"
@@ -127,27 +137,46 @@ def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -
         peer_row=receipt.receiver_row,
     )
     unit.set_lane(lane)
-    before = unit.books.exceptions(lane, receipt.from_number, receipt.to_number)
+    return _except(unit, application, lane, receipt)
+
+
+def _except(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:
+    """Note what is not simply applied, and no longer what now is."""
     now = {said.number: said for said in receipt.exceptions}
+    before = unit.exceptions(lane, receipt.from_number, receipt.to_number)
     for number in before.keys() - now.keys():
-        if ReceiptStatus(before[number].status) not in FINAL:
+        if before[number].status not in FINAL:
             unit.set_exception(lane, number, None)
+    problems = []
     for number, said in now.items():
-        old = unit.exception(lane, number) if number in before else None
-        if old is not None and old.status == said.status.value:
+        old = before.get(number)
+        if old is not None and old.status in {said.status.value, *FINAL}:
             continue
-        row = ExceptionRow(said.status.value, said.code, said.reason, receipt.receiver_row)
-        unit.set_exception(lane, number, row)
+        code, reason = (text.replace("\0", "") for text in (said.code, said.reason))  # PostgreSQL stores none
+        row = ExceptionRow(said.status.value, code, reason, receipt.receiver_row)
         if said.status is ReceiptStatus.REFUSED:
-            _tell(unit, application, lane, number, row)
-    return ""
+            problem = _tell(unit, application, lane, number, row)
+            if problem:  # open until the case could be told: asked for again by probes
+                row = ExceptionRow("waiting", "not_told", problem, receipt.receiver_row)
+                problems.append(f"{lane.name} number {number}: its case could not be told: {problem}")
+        unit.set_exception(lane, number, row)
+    return "; ".join(problems)
 
 
-def _tell(unit: Unit, application: Application, lane: Lane, number: int, row: ExceptionRow) -> None:
+def _tell(unit: Unit, application: Application, lane: Lane, number: int, row: ExceptionRow) -> str:
+    """Tell the case. Returns why that failed, else an empty string: one bad case must not stop its lane."""
     [entry] = unit.books.ledger.lane_entries(lane.id, number, number)
     to = env.stream_of_topic(LaneName.parse(lane.name).topic)
     refusal = HandOverRefused(type=entry.type, to=to, code=row.code, reason=row.reason)
-    application.told(unit, entry.stream, entry.subject, refusal)
+    point = unit.mark()
+    try:
+        application.told(unit, entry.stream, entry.subject, refusal)
+    except DBAPIError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it is the case's own
+        unit.take_back(point)
+        return place_of(error)
+    return ""
 
 
 def own_hash(unit: Unit, lane: Lane, number: int) -> bytes | None:

@@ -89,8 +89,10 @@ class Reader:
     def _event(self, record: Record, headers: Mapping[str, bytes], envelope: Envelope) -> LaneEvent:
         if record.value is None:
             raise Malformed("no body")
-        if record.key != envelope.subject.encode() or not envelope.subject or "\0" in envelope.subject:
+        if record.key != envelope.subject.encode() or not envelope.subject:
             raise Malformed("the key is not the case id of ce_subject")
+        if "\0" in envelope.subject or "\0" in envelope.type:  # PostgreSQL stores none
+            raise Malformed("ce_subject or ce_type contains a zero byte")
         source_stage = self._check_lane(record, envelope)
         if envelope.number < 1 or envelope.incarnation < 1:
             raise Malformed("numbers and incarnations begin at 1")
@@ -108,6 +110,8 @@ class Reader:
     def _check_lane(self, record: Record, envelope: Envelope) -> str:
         """Whether the lane is one that this sender has to this inbox for this case. Returns the sender's stage."""
         name = _lane_name(envelope.lane)
+        if str(name) != envelope.lane:
+            raise Malformed("ce_lane is not written as lanes are: another spelling would be another lane")
         if (name.topic, name.partition) != (record.topic, record.partition):
             raise Malformed("ce_lane names another inbox than this one")
         if env.stream_of_topic(name.source) != envelope.source:
@@ -164,7 +168,7 @@ def quarantine(unit: Unit, garbage: Garbage) -> str:
                 "partition": record.partition,
                 "offset": record.offset,
                 "seen_at": milliseconds(unit.now),
-                "reason": garbage.reason,
+                "reason": garbage.reason.replace("\0", ""),
                 "size": len(value),
                 "sample": value[:QUARANTINE_SAMPLE],
             },
@@ -236,7 +240,8 @@ def _hash_at(unit: Unit, lane: Lane, number: int) -> bytes | None:
     if number == 0:
         return env.NO_HASH
     for entry in reversed(unit.entries):
-        if entry.kind is Kind.IN and entry.lane == lane.name and entry.number == number:
+        known = (entry.kind, entry.lane, entry.incarnation, entry.number)
+        if known == (Kind.IN, lane.name, lane.incarnation, number):
             return entry.lane_hash
     found = unit.books.ledger.lane_entries(lane.id, number, number)
     return found[0].lane_hash if found else None

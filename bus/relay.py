@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from sqlalchemy import func, select
+
 from bus import envelope as env
 from bus.application import UNRECEIPTED
 from bus.envelope import LaneName
-from bus.ledger import Entry, Ledger
+from bus.ledger import Entry, Ledger, tables
 from bus.protocols import Clock, Observer
+from bus.receipts import FINAL
 from bus.transport import Outbound, PermanentError, Producer, TransportError
 from bus.unit import Lane
 from schemas import Codec
@@ -53,7 +56,8 @@ class LaneSender:
         self.outstanding = 0
         self.early: set[int] = set()
         """Acknowledged out of turn: what follows a failed row, or what was sent again."""
-        self.failure: TransportError | None = None
+        self.failures: dict[int, TransportError] = {}
+        """Numbers that were not acknowledged, and why."""
         self.tombstones: set[int] = set()
         self.pause = PAUSE_FIRST
         self.not_before = now
@@ -67,7 +71,7 @@ class LaneSender:
 
     @property
     def idle(self) -> bool:
-        return not (self.outstanding or self.results or self.failure) and self.next > self.last
+        return not (self.outstanding or self.results or self.failures) and self.next > self.last
 
 
 class Relay:
@@ -204,8 +208,8 @@ class Relay:
             number, error = sender.results.popleft()
             sender.outstanding -= 1
             if error is not None:
-                if number == sender.acknowledged + 1 or sender.failure is None:
-                    sender.failure = error
+                if number > sender.mark or isinstance(error, PermanentError):
+                    sender.failures[number] = error  # else it is receipted, and need not be sent again
             elif number > sender.acknowledged:
                 sender.early.add(number)
         with self._lock:
@@ -213,17 +217,18 @@ class Relay:
                 sender.acknowledged += 1
                 sender.early.discard(sender.acknowledged)
                 sender.pause = PAUSE_FIRST
-        if sender.failure is None or sender.outstanding:
+        if not sender.failures or sender.outstanding:
             return  # only when all are settled is it known where to go on
-        failure, sender.failure = sender.failure, None
-        number = sender.acknowledged + 1
+        number = min(sender.failures)  # perhaps below the cursor: what the receiver asked for again
+        failure = sender.failures[number]
+        sender.failures.clear()
         if isinstance(failure, PermanentError):
             sender.tombstones.add(number)
             self._observer.alarm("tombstone", f"{sender.lane.name} number {number}: {failure}")
         else:
             self._wait(sender, failure, now)
         with self._lock:
-            self._restart(sender, number)
+            self._restart(sender, min(number, sender.next))  # asked to go back meanwhile, perhaps further
 
     def _wait(self, sender: LaneSender, failure: TransportError, now: datetime) -> None:
         self._observer.alarm("lane_waits", f"{sender.lane.name}: {failure}")
@@ -233,12 +238,12 @@ class Relay:
     def _restart(self, sender: LaneSender, number: int) -> None:
         self._rows -= len(sender.queue)
         sender.queue.clear()
-        sender.early.clear()
+        sender.early = {early for early in sender.early if early < number}
         sender.next = number
 
     def _send(self, sender: LaneSender, now: datetime) -> bool:
         worked = False
-        while now >= sender.not_before and sender.outstanding < IN_FLIGHT and sender.failure is None:
+        while now >= sender.not_before and sender.outstanding < IN_FLIGHT and not sender.failures:
             entry = self._next(sender)
             if entry is None:
                 break
@@ -304,19 +309,37 @@ class Relay:
             self._probe(sender, now)
 
     def _probe(self, sender: LaneSender, now: datetime) -> None:
-        """Nothing heard for too long: send the oldest open row and the last one again, and only those."""
+        """Nothing heard for too long: send the oldest open row and the last one again, and only those.
+
+        What is parked or waiting is open too: that it was mended may have been told, and not heard.
+        """
         if sender.behind:  # not even acknowledged: the broker, not the receiver, is what we wait for
             sender.probe_at = now + PROBE_FIRST
             return
         overdue = sender.mark < sender.last
         sender.probe_at = now + (sender.probe_pause if overdue else PROBE_IDLE)
         sender.probe_pause = min(sender.probe_pause * 2, PROBE_AT_MOST)
-        for number in sorted({sender.mark + 1, sender.last}) if overdue else [sender.last]:
+        oldest = min(sender.mark + 1, self._first_unsettled(sender.lane.id) or sender.last)
+        for number in sorted({oldest, sender.last}):
             for entry in self._ledger.lane_entries(sender.lane.id, number, number):
-                try:
-                    self._producer.send(self._outbound(sender, entry), _forget)
-                except TransportError as error:
-                    self._observer.alarm("probe_not_sent", f"{sender.lane.name}: {error}")
+                self._send_again(sender, entry)
+
+    def _first_unsettled(self, lane: int) -> int | None:
+        table = tables.exception
+        query = select(func.min(table.c.number)).where(table.c.lane == lane, table.c.status.not_in(FINAL))
+        with self._ledger.read() as connection:
+            return connection.execute(query).scalar()
+
+    def _send_again(self, sender: LaneSender, entry: Entry) -> None:
+        heard = partial(_probed, sender.tombstones, entry.number)
+        try:
+            try:
+                self._producer.send(self._outbound(sender, entry), heard)
+            except PermanentError as error:
+                heard(error)
+                self._producer.send(self._outbound(sender, entry), heard)
+        except TransportError as error:
+            self._observer.alarm("probe_not_sent", f"{sender.lane.name}: {error}")
 
 
 def _done(
@@ -325,5 +348,11 @@ def _done(
     results.append((number, error))
 
 
+def _probed(tombstones: set[int], number: int, error: TransportError | None) -> None:
+    """A row that was a tombstone before this process began must be one again; all else is probed again anyway."""
+    if isinstance(error, PermanentError):
+        tombstones.add(number)
+
+
 def _forget(_error: TransportError | None) -> None:
-    """A probe or a receipt that is lost is sent again by its own rule."""
+    """A receipt that is lost is restated, or asked for by a probe."""

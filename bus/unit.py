@@ -221,7 +221,7 @@ class Unit:
         self.positions: dict[TopicPartition, Position] = {}
         self.cases: dict[CaseKey, Case] = {}
         self.held: dict[CaseKey, tuple[HeldRow, ...]] = {}
-        self.exceptions: dict[tuple[int, int], ExceptionRow | None] = {}
+        self.changed_exceptions: dict[tuple[int, int], ExceptionRow | None] = {}
         self.timers_done: dict[tuple[str, str, str], bool] = {}
         self.answers: dict[tuple[str, str], Answered] = {}
         self.known_answers: Mapping[tuple[str, str], Answered] = {}
@@ -296,9 +296,20 @@ class Unit:
         return self.answers.get((caller, key)) or self.known_answers.get((caller, key))
 
     def exception(self, lane: Lane, number: int) -> ExceptionRow | None:
-        if (lane.id, number) in self.exceptions:
-            return self.exceptions[lane.id, number]
+        if (lane.id, number) in self.changed_exceptions:
+            return self.changed_exceptions[lane.id, number]
         return self.books.exceptions(lane, number, number).get(number)
+
+    def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
+        """What is not simply applied within these numbers, with what this unit has learnt of them."""
+        found = self.books.exceptions(lane, first, last)
+        for (lane_id, number), row in self.changed_exceptions.items():
+            if lane_id == lane.id and first <= number <= last:
+                if row is None:
+                    found.pop(number, None)
+                else:
+                    found[number] = row
+        return found
 
     # Writing into the overlay.
 
@@ -319,7 +330,7 @@ class Unit:
         self._set(self.held, (stream, subject), rows)
 
     def set_exception(self, lane: Lane, number: int, row: ExceptionRow | None) -> None:
-        self._set(self.exceptions, (lane.id, number), row)
+        self._set(self.changed_exceptions, (lane.id, number), row)
 
     def set_answer(self, caller: str, key: str, answered: Answered) -> None:
         self._set(self.answers, (caller, key), answered)
@@ -354,7 +365,7 @@ class Unit:
             or self.positions
             or self.cases
             or self.held
-            or self.exceptions
+            or self.changed_exceptions
             or self.timers_done
             or self.quarantine
         )
@@ -373,7 +384,7 @@ class Unit:
                 books.held[key] = rows
             else:
                 books.held.pop(key, None)
-        books.excepted.update(lane for lane, _number in self.exceptions)
+        books.excepted.update(lane for lane, _number in self.changed_exceptions)
         books.quarantined += len(self.quarantine)
         for case_key, case in self.cases.items():
             books.cases[case_key] = case
@@ -452,7 +463,7 @@ class Unit:
         if gone:
             connection.execute(delete(tables.held).where(tables.held.c.row.in_(gone)))
         upsert(connection, tables.held, rows)
-        settled = [key for key, row in self.exceptions.items() if row is None]
+        settled = [key for key, row in self.changed_exceptions.items() if row is None]
         exception = tables.exception
         for chunk in _chunks(settled):
             connection.execute(
@@ -461,7 +472,11 @@ class Unit:
         upsert(
             connection,
             exception,
-            [_row(("lane", "number"), key, row) for key, row in self.exceptions.items() if row is not None],
+            [
+                _row(("lane", "number"), key, row)
+                for key, row in self.changed_exceptions.items()
+                if row is not None
+            ],
         )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from bus import receipts
 from bus.application import Application, CannotSendError, place_of
-from bus.errors import BusError, Busy, CommandRefused, Unavailable
+from bus.errors import BusError, Busy, CommandRefused, Fenced, Unavailable
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
 from bus.receiving import Control, Garbage, Incoming, LaneEvent, Submission, quarantine, receive
@@ -80,6 +80,8 @@ class Writer:
         self._acts: deque[Act] = deque()
         self._records: deque[Incoming] = deque()
         self._closed = False
+        self._doubtful = False
+        """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
         self._asked: dict[str, Asked] = {}
         self._restate_from: dict[str, int] = {}
@@ -162,7 +164,15 @@ class Writer:
                 self._wake.wait(min(timeout, self._patience()))
             acts = [self._acts.popleft() for _ in range(min(BATCH_ITEMS, len(self._acts)))]
             records = [self._records.popleft() for _ in range(min(BATCH_ITEMS, len(self._records)))]
-        now = self._clock.now()
+        try:
+            return self._apply(self._clock.now(), acts, records)
+        except BaseException:
+            self._postpone(acts, records)
+            raise
+
+    def _apply(self, now: datetime, acts: list[Act], records: list[Incoming]) -> bool:
+        """Apply these; those that were applied one by one before an error are taken off the lists."""
+        self._make_sure()
         timers = self._due(now)
         if now >= self._restate_at:
             self._restate(now)
@@ -172,10 +182,14 @@ class Writer:
             self._batch(now, timers, acts, records)
         except (DataError, IntegrityError):
             self._one_by_one(now, timers, acts, records)
-        except BaseException:
-            self._postpone(acts, records)
-            raise
         return True
+
+    def _make_sure(self) -> None:
+        """A commit that failed may have been written all the same: then we know neither our rows nor our callers."""
+        if self._doubtful:
+            if self.books.ledger.head() != self.books.head:
+                raise Fenced("a commit that seemed to fail was written, or another process owns this ledger")
+            self._doubtful = False
 
     def _patience(self) -> float:
         due = self.books.next_due
@@ -216,27 +230,33 @@ class Writer:
         self,
         now: datetime,
         timers: Sequence[tuple[str, str, str, datetime]],
-        acts: Sequence[Act],
-        records: Sequence[Incoming],
+        acts: list[Act],
+        records: list[Incoming],
     ) -> None:
         """The database refused a batch for what is in it: find the item, let it fail alone."""
-        if len(timers) + len(acts) + len(records) == 1:
+        for timer in timers:
+            self._alone(now, [timer], [], [])
+        while acts:
+            self._alone(now, [], acts[:1], [])
+            del acts[0]
+        while records:
+            self._alone(now, [], [], records[:1])
+            del records[0]
+
+    def _alone(
+        self,
+        now: datetime,
+        timers: list[tuple[str, str, str, datetime]],
+        acts: list[Act],
+        records: list[Incoming],
+    ) -> None:
+        try:
+            self._batch(now, timers, acts, records)
+        except (DataError, IntegrityError):
             if not acts:
                 raise BusError("the ledger refuses a record; see the log") from None
-            acts[0].done.set_exception(
-                CommandRefused("not_storable", "无法保存 / the ledger can't store this")
-            )
-            return
-        singles: list[tuple[list[tuple[str, str, str, datetime]], list[Act], list[Incoming]]] = [
-            *(([timer], [], []) for timer in timers),
-            *(([], [act], []) for act in acts),
-            *(([], [], [record]) for record in records),
-        ]
-        for one in singles:
-            try:
-                self._batch(now, *one)
-            except (DataError, IntegrityError):
-                self._one_by_one(now, *one)
+            refused = CommandRefused("not_storable", "无法保存 / the ledger can't store this")
+            acts[0].done.set_exception(refused)
 
     def _batch(
         self,
@@ -256,12 +276,20 @@ class Writer:
         self._cursors(unit)
         if not unit.empty:
             started = time.perf_counter()
-            unit.commit(self._projections)
+            try:
+                unit.commit(self._projections)
+            except DBAPIError:
+                self._doubtful = True
+                raise
             seconds = time.perf_counter() - started
             self._observer.committed(seconds, len(timers) + len(acts) + len(records), len(unit.entries))
-        if timers:
-            self.books.look_at_timers()
-        self._after(unit, now)
+        self._after(unit)
+        try:
+            self._answer(unit, now)
+            if timers:
+                self.books.look_at_timers()
+        except DBAPIError as away:  # what is committed is not taken back for that: receipts are restated
+            self._observer.alarm("receipts_wait", type(away).__name__)
 
     def _prefetch(
         self,
@@ -283,6 +311,8 @@ class Writer:
         point = unit.mark()
         try:
             self._application.timer(unit, stream, subject, kind, due)
+        except DBAPIError:
+            raise  # the ledger's trouble, not the timer's: it must not be lost for that
         except Exception as error:  # noqa: BLE001 - one timer must not stop the others
             unit.take_back(point)
             unit.timer_done(stream, subject, kind)
@@ -292,6 +322,8 @@ class Writer:
         point = unit.mark()
         try:
             answer = act.apply(unit)
+        except DBAPIError:
+            raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller
             unit.take_back(point)
             failure: Exception = error
@@ -336,6 +368,8 @@ class Writer:
         point = unit.mark()
         try:
             problem = receipts.hear(unit, self._application, said.data)
+        except DBAPIError:
+            raise
         except Exception as error:  # noqa: BLE001 - it is restated; one lane must not stop the others
             unit.take_back(point)
             problem = f"{said.data.lane}: {place_of(error)}"
@@ -350,6 +384,8 @@ class Writer:
         if command is not None:
             try:
                 result = self._application.command(unit, command)
+            except DBAPIError:
+                raise
             except Exception as error:  # noqa: BLE001 - every submission is answered
                 unit.take_back(point)
                 result = error
@@ -381,7 +417,7 @@ class Writer:
             if cursor > lane.cursor:
                 unit.set_lane(lane._replace(cursor=cursor))
 
-    def _after(self, unit: Unit, now: datetime) -> None:
+    def _after(self, unit: Unit) -> None:
         """Durable now: let the relay, the senders and the callers know."""
         outward = {name: lane for (is_outward, name), lane in unit.lanes.items() if is_outward}
         out = [entry for entry in unit.entries if entry.kind is Kind.OUT]
@@ -391,7 +427,6 @@ class Writer:
             self._relay.closed(lane.name, lane.mark)
         for name, number in unit.rewinds.items():
             self._relay.rewind(name, number)
-        self._answer(unit, now)
         if unit.changes:
             self._observer.changed(unit.changes)
         for done in unit.after:
@@ -401,9 +436,10 @@ class Writer:
         codec = self._application.codec
         messages: list[Outbound] = []
         for name, number in unit.receipts.items():
+            self._restate_from[name] = min(number, self._restate_from.get(name, number))
+        for name, number in unit.receipts.items():
             lane = self.books.lanes[False, name]
             messages += receipts.state_of(self.books, lane, number, codec, now)
-            self._restate_from[name] = min(number, self._restate_from.get(name, number))
             asked = self._asked.get(name)
             if asked and lane.number >= asked.number:
                 del self._asked[name]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from bus import Busy, Command, CommandRefused, Fenced
+from bus import Busy, Command, CommandRefused, Fenced, Unavailable
 from bus import writer as writer_module
 from bus.envelope import partition_of
 from bus.ledger import tables
@@ -180,7 +180,8 @@ def test_a_frozen_writer_that_returns_is_fenced_off(pair: Any, send: Any) -> Non
     future = old.writer.submit(command)
     with pytest.raises(Fenced):
         old.writer.step(0)
-    assert not future.done()
+    with pytest.raises(Unavailable):
+        future.result(timeout=0)
     assert pair.ask.notes("1-z") == ()
     pair.settle()
     assert pair.answer.notes("1-a") == ("0",)

@@ -187,7 +187,7 @@ def test_law_7_what_waits_for_another_event_lets_it_overtake_by_another_lane(pai
 
     def needs_transfer(state: Any, message: Any) -> Any:
         if message.kind == "event" and message.source == "1/ask" and state is None:
-            return said("waiting", "waits", "等待转办 / waits for the transfer", awaits="term 2")
+            return said("waiting", "waits", "等待转办 / waits for the transfer", awaits="term:2")
         return None
 
     pair.answer.stage.rule = needs_transfer
