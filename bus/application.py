@@ -61,6 +61,8 @@ class Application:
         self._facts = {
             name: msgspec.msgpack.Decoder(_tuple_of(handler.fact_type)) for name, handler in handlers.items()
         }
+        self._roads: dict[tuple[tuple[str, str], tuple[str, str]], tuple[str, int, str, int]] = {}
+        """Topics and partitions from inbox to inbox, as the topology says for good."""
         self._commands = {
             name: msgspec.msgpack.Decoder(handler.command_type) for name, handler in handlers.items()
         }
@@ -393,15 +395,9 @@ class Application:
         Raises:
             CannotSendError: size, schema or route is wrong.
         """
-        stage, code = outgoing.to
-        topic = env.topic_of(stage, code)
-        own_topic = env.topic_of(*source)
         event = type(outgoing.data).__name__
-        partitions = self.topology.partitions(topic)
-        if not partitions:
-            raise CannotSendError("no_such_inbox", f"{topic} is no topic of the directory")
-        if not self.topology.may_send(event, source[0], stage):
-            raise CannotSendError("not_in_catalogue", f"{source[0]} may not send {event} to {stage}")
+        if not self.topology.may_send(event, source[0], outgoing.to[0]):
+            raise CannotSendError("not_in_catalogue", f"{source[0]} may not send {event} to {outgoing.to[0]}")
         try:
             body, schema = self.codec.encode(outgoing.data)
         except Invalid as invalid:
@@ -409,10 +405,7 @@ class Application:
         if len(body) > MAX_BODY:
             raise CannotSendError("too_large", f"{event} has {len(body)} bytes, {MAX_BODY} are allowed")
         subject = message.case
-        own_partition = env.partition_of(subject, self.topology.partitions(own_topic))
-        partition = env.partition_of(subject, partitions)
-        name = f"{own_topic}/{own_partition}>{topic}/{partition}"
-        lane = unit.lane(name, outward=True)
+        lane = unit.lane(self._lane_name(source, outgoing.to, subject), outward=True)
         row, number = unit.next_row, lane.number + 1
         stream = env.stream_of(*source)
         envelope = Envelope(
@@ -422,7 +415,7 @@ class Application:
             subject=subject,
             acted_at=message.acted_at,
             recorded_at=unit.now,
-            lane=name,
+            lane=lane.name,
             incarnation=lane.incarnation,
             number=number,
             term=outgoing.term,
@@ -444,7 +437,7 @@ class Application:
                 recorded_ms=milliseconds(unit.now),
                 headers=tuple(headers),
                 value=body,
-                lane=name,
+                lane=lane.name,
                 incarnation=lane.incarnation,
                 number=number,
                 lane_hash=lane_hash,
@@ -452,6 +445,22 @@ class Application:
             ),
         )
         unit.set_lane(lane._replace(number=number, hash=lane_hash))
+
+    def _lane_name(self, source: tuple[str, str], to: tuple[str, str], subject: str) -> str:
+        """The lane of a case from one inbox to another. Raises CannotSendError."""
+        road = self._roads.get((source, to))
+        if road is None:
+            own_topic, topic = env.topic_of(*source), env.topic_of(*to)
+            road = own_topic, self.topology.partitions(own_topic), topic, self.topology.partitions(topic)
+            if not road[3]:
+                raise CannotSendError("no_such_inbox", f"{topic} is no topic of the directory")
+            self._roads[source, to] = road
+        own_topic, own_partitions, topic, partitions = road
+        own_partition, partition = (
+            env.partition_of(subject, own_partitions),
+            env.partition_of(subject, partitions),
+        )
+        return f"{own_topic}/{own_partition}>{topic}/{partition}"
 
     # Folding again.
 

@@ -352,8 +352,14 @@ class Unit:
     def move(self, place: TopicPartition, offset: int, outcome: str) -> None:
         """The record at this offset is dealt with."""
         old = self.positions.get(place) or self.books.positions.get(place) or Position(0)
-        counted = {outcome: getattr(old, outcome) + 1} if outcome else {}
-        self._set(self.positions, place, old._replace(next=offset + 1, **counted))
+        at = Position(
+            offset + 1,
+            old.taken + (outcome == "taken"),
+            old.duplicate + (outcome == "duplicate"),
+            old.ahead + (outcome == "ahead"),
+            old.quarantined + (outcome == "quarantined"),
+        )
+        self._set(self.positions, place, at)
 
     # Writing it down.
 

@@ -50,6 +50,7 @@ class CaseRow(NamedTuple):
     state: bytes
 
 
+@lru_cache(maxsize=1024)
 def milliseconds(instant: datetime) -> int:
     """Since 1970, UTC."""
     return round(instant.timestamp() * 1000)
