@@ -18,13 +18,15 @@ RECORDS, RECORDS_QUICK = 100_000, 20_000
 DRIVERS = ("confluent", "kafka-python")
 
 
-def run_bench(*, quick: bool, out: Path, cases: int | None = None) -> int:
-    """Measure, print a table, write the figures to `out` as JSON; `cases` instead of the usual number.
+def run_bench(*, quick: bool, out: Path, cases: int | None = None, records: int | None = None) -> int:
+    """Measure, print a table, write the figures to `out` as JSON; `cases` and `records` instead of the usual
+    numbers.
 
     Every driver has a fresh broker of its own. Returns 0, or 1 if a case was lost or doubled or a ledger is not
     sound: there are no figures then.
     """
     console = Console()
+    records = records or (RECORDS_QUICK if quick else RECORDS)
     cases = cases or (CASES_QUICK if quick else CASES)
     machine = report.machine()
     raws: dict[str, raw.Raw] = {}
@@ -33,7 +35,7 @@ def run_bench(*, quick: bool, out: Path, cases: int | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="kuayu-bench-") as folder:
             try:
                 with LocalBroker(Path(folder) / "broker") as broker, console.status(f"{driver} …"):
-                    raws[driver] = raw.measure(driver, broker.bootstrap, RECORDS_QUICK if quick else RECORDS)
+                    raws[driver] = raw.measure(driver, broker.bootstrap, records)
                     flows[driver] = flow.measure(driver, broker, Path(folder), cases)
             except (BenchError, TimeoutError) as error:
                 console.print(f"{driver}: {error}", style="red", highlight=False)

@@ -139,7 +139,7 @@ def measure(driver: str, broker: LocalBroker, folder: Path, cases: int, *, warm_
         broker_rss = broker_process.memory_info().rss / 1e6
         audits = _ask_all(workers, "audit")
     total = warm_up + 2 * cases
-    _check(audits, total)
+    check(audits, total)
     broker_us = broker_cpu / cases * 1e6
     return Flow(
         cases=cases,
@@ -150,9 +150,9 @@ def measure(driver: str, broker: LocalBroker, folder: Path, cases: int, *, warm_
         cpu_us_per_case=sum(each.cpu_us for each in processes.values()) + broker_us,
         broker_us_per_case=broker_us,
         offered_per_s=rate / 2,
-        answered_ms=_percentiles(arrived, noted[0][0]),
-        review_ms=_percentiles(arrived, noted[1][0]),
-        latency_ms=_percentiles(arrived, noted[0][1]),
+        answered_ms=percentiles(arrived, noted[0][0]),
+        review_ms=percentiles(arrived, noted[1][0]),
+        latency_ms=percentiles(arrived, noted[0][1]),
         ledger_bytes_per_case=sum(audit.bytes for audit in audits) / total,
         topic_bytes_per_case=(_topic_bytes(broker) - before) / total,
         processes=processes,
@@ -187,12 +187,18 @@ def _process(old: Usage, new: Usage, cases: int) -> Process:
     return Process((new.cpu - old.cpu) / cases * 1e6, threads, new.rss / 1e6)
 
 
-def _percentiles(begun: dict[str, float], done: dict[str, float]) -> Percentiles:
+def percentiles(begun: dict[str, float], done: dict[str, float]) -> Percentiles:
+    """Of the spans from `begun` to `done` (seconds), by case."""
     spans = sorted((done[case] - at) * 1e3 for case, at in begun.items())
     return Percentiles(spans[len(spans) // 2], spans[len(spans) * 99 // 100])
 
 
-def _check(audits: Sequence[Audit], expected: int) -> None:
+def check(audits: Sequence[Audit], expected: int) -> None:
+    """Compare what the three ledgers say, in the order of `PLACES`, with the number of cases handed in.
+
+    Raises:
+        BenchError: a case was lost or doubled, or a ledger is not sound.
+    """
     for (stage, code), audit in zip(PLACES, audits, strict=True):
         wrong = [f"{code}/{stage}: {problem}" for problem in audit.problems[:5]]
         if audit.delivered != expected or audit.cases != expected:
