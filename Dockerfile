@@ -4,11 +4,12 @@ RUN python -m venv /opt/kuayu
 COPY requirements-node.lock /src/
 RUN /opt/kuayu/bin/pip install --no-cache-dir --no-deps --require-hashes -r /src/requirements-node.lock
 COPY . /src/
-RUN /opt/kuayu/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src \
+RUN /opt/kuayu/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src /src/producers/sdk \
  && /opt/kuayu/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.11-slim
-RUN useradd --uid 10001 --create-home --home-dir /var/lib/kuayu kuayu
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/kuayu kuayu \
+ && install --directory --owner kuayu /etc/kuayu
 COPY --from=build /opt/kuayu /opt/kuayu
 ENV PATH=/opt/kuayu/bin:$PATH \
     PYTHONUNBUFFERED=1 \
