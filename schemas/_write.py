@@ -8,7 +8,7 @@ bytes of both.
 
 import struct
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from schemas._errors import Invalid
@@ -18,10 +18,9 @@ Writer = Callable[[bytearray, Any], None]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
-_MILLISECOND = timedelta(milliseconds=1)
-_NOTHING = timedelta()
-_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+_DAY_SECONDS = 86_400
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC) - _EPOCH
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH
 """Between these two an instant can be told in every time zone."""
 
 _MISSING = object()
@@ -64,13 +63,15 @@ def _record(node: dict[str, Any], known: Mapping[str, Writer]) -> Writer:
     names = {field["name"] for field in node["fields"]}
 
     def write(out: bytearray, value: Any) -> None:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise _wrong(value, "record")
-        for name, write_field, default in fields:
-            try:
-                write_field(out, value.get(name, default))
-            except Invalid as error:
-                raise error.inside(name) from None
+        get = value.get
+        name = ""
+        try:
+            for name, write_field, default in fields:
+                write_field(out, get(name, default))
+        except Invalid as error:
+            raise error.inside(name) from None
         if len(value) > len(names) or not names.issuperset(value):
             raise Invalid("", f"has no field {', '.join(sorted(map(str, set(value) - names)))}")
 
@@ -221,7 +222,11 @@ def _string(out: bytearray, value: Any) -> None:
         encoded = value.encode()
     except UnicodeEncodeError:
         raise Invalid("", "has lone surrogates, which are no text") from None
-    _long(out, len(encoded))
+    length = len(encoded)
+    if length < 0x40:  # noqa: PLR2004 - one byte of six bits, a sign and no continuation
+        out.append(length << 1)
+    else:
+        _long(out, length)
     out += encoded
 
 
@@ -230,12 +235,13 @@ def _instant(out: bytearray, value: Any) -> None:
         raise _wrong(value, "time (datetime)")
     if value.utcoffset() is None:
         raise Invalid("", f"{value!r} has no time zone; give an aware time")
-    if not _EARLIEST <= value <= _LATEST:
+    since = value - _EPOCH
+    if not _EARLIEST <= since <= _LATEST:
         raise Invalid("", f"{value!r} is not within the years 1 to 9999 everywhere")
-    millis, finer = divmod(value - _EPOCH, _MILLISECOND)
-    if finer != _NOTHING:
+    millis, finer = divmod(since.microseconds, 1000)
+    if finer:
         raise Invalid("", f"{value!r} is finer than a millisecond; see whole_millis")
-    _long(out, millis)
+    _long(out, (since.days * _DAY_SECONDS + since.seconds) * 1000 + millis)
 
 
 def _day(out: bytearray, value: Any) -> None:
