@@ -10,14 +10,16 @@ from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
 from bus.application import Application, place_of
+from bus.books import Books
 from bus.errors import Fenced
 from bus.inbox import Inbox
 from bus.ledger import Ledger
 from bus.protocols import Clock, Handler, Intake, Observer, Projection, SchemaSource, Topology
 from bus.receiving import Reader
+from bus.records import Records
 from bus.relay import Relay
+from bus.sending import Sending
 from bus.transport import TopicPartition, Transport, TransportError
-from bus.unit import Books
 from bus.writer import Writer
 from schemas import Codec, SchemaError, Schemas
 
@@ -64,7 +66,9 @@ class Engine:
         codec = Codec(schemas)
         self.ledger = ledger
         self.books = Books(ledger, ledger.claim(), by_stream)
-        self.application = Application(by_stream, codec, topology)
+        self.topology = topology
+        self.records = Records(by_stream, codec)
+        self.application = Application(by_stream, self.records, Sending(codec, topology))
         self._consumer = transport.consumer(client)
         self._producer = transport.producer(client)
         outward = [lane for lane in self.books.lanes.values() if lane.outward]

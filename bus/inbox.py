@@ -8,10 +8,10 @@ goes on where there is something, and the lanes find out what is missing.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from bus.books import Books
 from bus.protocols import Clock, Observer
 from bus.receiving import Reader
 from bus.transport import Consumer, OutOfRangeError, RetriableError, TopicPartition
-from bus.unit import Books
 from bus.writer import Writer
 
 READ_AT_MOST = 1_000

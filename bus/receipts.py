@@ -11,10 +11,11 @@ from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
 from bus.application import Application, place_of
+from bus.books import Books, ExceptionRow, Lane
 from bus.envelope import Envelope, LaneName
 from bus.protocols import HandOverRefused
 from bus.transport import Outbound
-from bus.unit import Books, ExceptionRow, Lane, Unit
+from bus.unit import Unit
 from schemas import Codec
 from schemas.models import Receipt, ReceiptException, ReceiptStatus, ResendRequested
 

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from bus import envelope as env
 from bus.application import Application
+from bus.books import Lane
 from bus.envelope import Envelope, LaneName, Malformed
 from bus.errors import CommandRefused
 from bus.ledger import Entry, Kind, milliseconds
 from bus.protocols import Command, Intake, Topology
 from bus.transport import Record, TopicPartition
-from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Lane, Unit
+from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Unit
 from schemas import Codec, CodecError
 from schemas.models import Receipt, ResendRequested, Tombstone
 

@@ -14,13 +14,13 @@ from functools import partial
 from sqlalchemy import func, select
 
 from bus import envelope as env
-from bus.application import UNRECEIPTED
+from bus.books import Lane
 from bus.envelope import LaneName
 from bus.ledger import Entry, Ledger, tables
 from bus.protocols import Clock, Observer
 from bus.receipts import FINAL
+from bus.sending import UNRECEIPTED
 from bus.transport import Outbound, PermanentError, Producer, TransportError
-from bus.unit import Lane
 from schemas import Codec
 from schemas.models import Tombstone
 

@@ -1,19 +1,29 @@
-"""What is known (books) and what one commit will write (unit).
+"""What one commit will write.
 
-A unit is an overlay: items apply to it one at a time, an item that fails is taken back alone, and the books
-change only after the commit. That is why the bus needs no save-points and no locks.
+A unit is an overlay over the books: items apply to it one at a time, an item that fails is taken back alone, and
+the books change only after the commit. That is why the bus needs no save-points and no locks.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, tuple_
+from sqlalchemy import Connection, delete, tuple_
 
-from bus.ledger import Entry, Head, Kind, Ledger, instant, milliseconds, tables, upsert
-from bus.protocols import Change, Handler, Projection
+from bus.books import (
+    Answered,
+    Books,
+    Case,
+    CaseKey,
+    ExceptionRow,
+    HeldRow,
+    Lane,
+    LaneKey,
+    Position,
+)
+from bus.ledger import Entry, Kind, milliseconds, tables, upsert
+from bus.protocols import Change, Projection
 from bus.transport import TopicPartition
 
 CASES_CACHED = 10_000
@@ -23,185 +33,6 @@ QUARANTINE_SAMPLE = 256
 """Bytes of a quarantined record that are kept."""
 QUARANTINE_KEPT = 10_000
 """Quarantined records that are kept; beyond, they are only counted (law 5: capped)."""
-
-
-class Lane(NamedTuple):
-    """Where a lane stands, outward (we number it) or inward (we take it)."""
-
-    id: int
-    outward: bool
-    name: str
-    incarnation: int
-    number: int = 0
-    """The last number given out, or taken."""
-    hash: bytes = bytes(32)
-    cursor: int = 0
-    """Outward: every number up to here is acknowledged by the broker."""
-    mark: int = 0
-    """Outward: every number up to here is receipted (perhaps as parked or waiting: see exceptions)."""
-    peer_incarnation: int = 0
-    peer_row: int = 0
-    """Of the newest receipt that counted, so that an older one that comes late does not."""
-    stopped: str = ""
-
-
-class Case(NamedTuple):
-    """A case as the writer holds it."""
-
-    version: int
-    state: Any
-    timers: tuple[tuple[str, datetime], ...]
-
-
-class Position(NamedTuple):
-    """How far a partition is read, and what became of its records (law 5)."""
-
-    next: int
-    taken: int = 0
-    duplicate: int = 0
-    ahead: int = 0
-    quarantined: int = 0
-
-
-class HeldRow(NamedTuple):
-    row: int
-    status: str
-    code: str
-    reason: str
-    awaits: str
-    lane: str
-
-
-class Answered(NamedTuple):
-    digest: bytes
-    stream: str
-    subject: str
-    version: int
-
-
-class ExceptionRow(NamedTuple):
-    status: str
-    code: str
-    reason: str
-    row: int
-
-
-CaseKey = tuple[str, str]
-LaneKey = tuple[bool, str]
-
-
-class Books:
-    """What the ledger says, kept in memory by its one writer."""
-
-    def __init__(self, ledger: Ledger, head: Head, handlers: Mapping[str, Handler]) -> None:
-        self.ledger = ledger
-        self.head = head
-        self.handlers = handlers
-        self.lanes: dict[LaneKey, Lane] = {}
-        self.positions: dict[TopicPartition, Position] = {}
-        self.held: dict[CaseKey, tuple[HeldRow, ...]] = {}
-        self.cases: OrderedDict[CaseKey, Case | None] = OrderedDict()
-        self.recent_hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        """Of outward rows, so that a receipt costs no query."""
-        self.quarantined = 0
-        self.next_due: datetime | None = None
-        self.excepted: set[int] = set()
-        """Ids of lanes that have, or had, exceptions: most receipts need no query."""
-        self._lane_ids = 0
-        self._load()
-
-    def _load(self) -> None:
-        with self.ledger.read() as connection:
-            for row in connection.execute(select(tables.lane).order_by(tables.lane.c.incarnation)):
-                lane = Lane(*row)
-                self.lanes[lane.outward, lane.name] = lane
-                self._lane_ids = max(self._lane_ids, lane.id)
-            for row in connection.execute(select(tables.position)):
-                self.positions[TopicPartition(row[0], row[1])] = Position(*row[2:])
-            self.quarantined = connection.execute(
-                select(func.count()).select_from(tables.quarantine),
-            ).scalar_one()
-            self.excepted.update(connection.execute(select(tables.exception.c.lane).distinct()).scalars())
-            held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
-        for row in held:
-            self._load_held(*row)
-        self.look_at_timers()
-
-    def _load_held(
-        self, row: int, stream: str, subject: str, status: str, code: str, reason: str, awaits: str
-    ) -> None:
-        entry = self.entry(row)
-        found = HeldRow(row, status, code, reason, awaits, entry.lane)
-        self.held[stream, subject] = (*self.held.get((stream, subject), ()), found)
-
-    def new_lane_id(self) -> int:
-        self._lane_ids += 1
-        return self._lane_ids
-
-    def entry(self, row: int) -> Entry:
-        [entry] = self.ledger.entries(select(tables.log.c.entry).where(tables.log.c.row == row))
-        return entry
-
-    def look_at_timers(self) -> None:
-        """Find out when the next timer is due."""
-        with self.ledger.read() as connection:
-            due = connection.execute(select(func.min(tables.timer.c.due))).scalar()
-        self.next_due = None if due is None else instant(due)
-
-    def due_timers(self, now: datetime, limit: int) -> list[tuple[str, str, str, datetime]]:
-        """Timers of cases that are not held, in the order of their due instants (law 8)."""
-        timer, held = tables.timer, tables.held
-        behind = select(held.c.row).where(held.c.stream == timer.c.stream, held.c.subject == timer.c.subject)
-        query = (
-            select(timer)
-            .where(timer.c.due <= milliseconds(now), ~behind.exists())
-            .order_by(timer.c.due)
-            .limit(limit)
-        )
-        with self.ledger.read() as connection:
-            rows = list(connection.execute(query))
-        return [(*row[:3], instant(row[3])) for row in rows]
-
-    def fetch_cases(self, keys: Iterable[CaseKey]) -> None:
-        """Bring cases into memory with few queries, before a batch needs them one by one."""
-        wanted: dict[str, list[str]] = {}
-        for stream, subject in keys:
-            if (stream, subject) not in self.cases:
-                wanted.setdefault(stream, []).append(subject)
-        for stream, subjects in wanted.items():
-            table = tables.case
-            query = select(table.c.subject, table.c.version, table.c.state).where(
-                table.c.stream == stream,
-                table.c.subject.in_(subjects),
-            )
-            with self.ledger.read() as connection:
-                found = list(connection.execute(query))
-            for subject in subjects:
-                self.cases[stream, subject] = None
-            handler = self.handlers[stream]
-            for subject, version, blob in found:
-                state = msgspec.msgpack.decode(blob, type=handler.state_type)
-                self.cases[stream, subject] = Case(version, state, tuple(handler.view(state).timers))
-
-    def fetch_answers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Answered]:
-        """What these idempotency keys were answered before."""
-        if not keys:
-            return {}
-        table = tables.answer
-        with self.ledger.read() as connection:
-            rows = list(
-                connection.execute(select(table).where(tuple_(table.c.caller, table.c.key).in_(keys)))
-            )
-        return {(row[0], row[1]): Answered(*row[2:]) for row in rows}
-
-    def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
-        """What is not simply applied within these numbers of a lane."""
-        if lane.id not in self.excepted:
-            return {}
-        table = tables.exception
-        query = select(table).where(table.c.lane == lane.id, table.c.number.between(first, last))
-        with self.ledger.read() as connection:
-            return {row[1]: ExceptionRow(*row[2:]) for row in connection.execute(query)}
 
 
 _GONE: Any = object()

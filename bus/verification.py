@@ -7,29 +7,29 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select
 
 from bus import envelope as env
-from bus.application import Application
 from bus.envelope import Malformed
 from bus.ledger import Entry, Head, Kind, Ledger, merkle, milliseconds, tables, upsert
 from bus.ledger.entry import decode
 from bus.protocols import Change, Projection
+from bus.records import Records
 
 ROWS_AT_ONCE = 1_000
 
 Say = Callable[[str], None]
 
 
-def verify(ledger: Ledger, application: Application) -> list[str]:
+def verify(ledger: Ledger, records: Records) -> list[str]:
     """Everything that is wrong with a ledger, in words; empty if it is sound. Reads only."""
     problems: list[str] = []
     with ledger.snapshot() as connection:
         _chain(connection, problems.append)
         _lanes(connection, problems.append)
-        _cases(connection, application, problems.append)
+        _cases(connection, records, problems.append)
         _held(connection, problems.append)
     return problems
 
 
-def rebuild(ledger: Ledger, application: Application, projections: Sequence[Projection]) -> int:
+def rebuild(ledger: Ledger, records: Records, projections: Sequence[Projection]) -> int:
     """Fold the log again into cases, timers and the given projections; returns the number of rows folded.
 
     Nothing is decided again (law 6). The ledger's owner must not run meanwhile.
@@ -45,24 +45,24 @@ def rebuild(ledger: Ledger, application: Application, projections: Sequence[Proj
             changes: list[Change] = []
             rows = {entry.row: entry for entry in entries}
             for entry in entries:
-                facts = application.facts(entry)
+                facts = records.facts(entry)
                 if entry.kind is not Kind.OUT and entry.outcome == "applied":
-                    states[entry.stream] = (entry.row, _fold(application, entry, states))
-                    message = application.message(entry, rows.get(entry.cause, entry))
+                    states[entry.stream] = (entry.row, _fold(records, entry, states))
+                    message = records.message(entry, rows.get(entry.cause, entry))
                     changes.append(Change(entry.row, entry.stream, message, facts, states[entry.stream][1]))
                     folded += 1
             for projection in projections:
                 if changes:
                     projection.apply(connection, changes)
-            _write(connection, application, entries[0].subject, states)
+            _write(connection, records, entries[0].subject, states)
     return folded
 
 
 def _write(
-    connection: Connection, application: Application, subject: str, states: Mapping[str, tuple[int, Any]]
+    connection: Connection, records: Records, subject: str, states: Mapping[str, tuple[int, Any]]
 ) -> None:
     for stream, (version, state) in states.items():
-        view = application.handlers[stream].view(state)
+        view = records.handlers[stream].view(state)
         row = {
             "stream": stream,
             "subject": subject,
@@ -77,10 +77,10 @@ def _write(
         )
 
 
-def _fold(application: Application, entry: Entry, states: Mapping[str, tuple[int, Any]]) -> Any:
+def _fold(records: Records, entry: Entry, states: Mapping[str, tuple[int, Any]]) -> Any:
     _, state = states.get(entry.stream, (0, None))
-    for fact in application.facts(entry):
-        state = application.handlers[entry.stream].evolve(state, fact)
+    for fact in records.facts(entry):
+        state = records.handlers[entry.stream].evolve(state, fact)
     return state
 
 
@@ -165,20 +165,16 @@ def _by_case(connection: Connection) -> Iterator[list[Entry]]:
         yield entries
 
 
-def _cases(connection: Connection, application: Application, say: Say) -> None:
+def _cases(connection: Connection, records: Records, say: Say) -> None:
     seen = 0
     for entries in _by_case(connection):
         subject = entries[0].subject
         states: dict[str, tuple[int, Any]] = {}
         for entry in entries:
-            if (
-                entry.kind is Kind.OUT
-                or entry.outcome != "applied"
-                or entry.stream not in application.handlers
-            ):
+            if entry.kind is Kind.OUT or entry.outcome != "applied" or entry.stream not in records.handlers:
                 continue
             try:
-                states[entry.stream] = (entry.row, _fold(application, entry, states))
+                states[entry.stream] = (entry.row, _fold(records, entry, states))
             except Exception as error:  # noqa: BLE001 - whatever a damaged history makes of it
                 say(f"{entry.stream} {subject}: row {entry.row} can't be folded: {type(error).__name__}")
         seen += len(states)
@@ -187,7 +183,7 @@ def _cases(connection: Connection, application: Application, say: Say) -> None:
             row = connection.execute(
                 select(table).where(table.c.stream == stream, table.c.subject == subject),
             ).one_or_none()
-            view = application.handlers[stream].view(state)
+            view = records.handlers[stream].view(state)
             due = (version, view.status, view.open, msgspec.msgpack.encode(state))
             if row is None or tuple(row[2:]) != due:
                 say(f"{stream} {subject}: the case is not what its rows say")

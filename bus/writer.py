@@ -15,22 +15,21 @@ from typing import NamedTuple, Protocol
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from bus import receipts
-from bus.application import Application, CannotSendError, place_of
+from bus.answering import Answering, Teller
+from bus.application import Application, place_of
+from bus.books import Books, Lane
 from bus.errors import BusError, Busy, CommandRefused, Fenced, Unavailable
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
 from bus.receiving import Control, Garbage, Incoming, LaneEvent, Submission, quarantine, receive
-from bus.transport import Outbound, TopicPartition
-from bus.unit import Books, Lane, Unit
+from bus.sending import CannotSendError
+from bus.transport import TopicPartition
+from bus.unit import Unit
 
 BATCH_ITEMS = 1_000
 """Items of one kind in one commit; beyond, the commit costs no less an item."""
 QUEUE_ITEMS = 10_000
 """Commands or read records that may wait; beyond, the queue is full."""
-ASK_AGAIN_AFTER = timedelta(seconds=1)
-"""First pause before a sender is asked to go back again; it doubles up to a minute."""
-ASK_AGAIN_AT_MOST = timedelta(minutes=1)
-RESTATE_EVERY = timedelta(minutes=1)
 TICK = 0.25
 """Seconds after which the writer looks at the clock although nothing came."""
 
@@ -43,20 +42,13 @@ class Act(NamedTuple):
     command: Command | None = None
 
 
-class Sender(Protocol):
+class Sender(Teller, Protocol):
     """What the writer asks of the relay."""
 
     def offer(self, entries: Sequence[Entry], lanes: Mapping[str, Lane]) -> None: ...
-    def tell(self, messages: Sequence[Outbound]) -> None: ...
     def rewind(self, lane: str, number: int) -> None: ...
     def closed(self, lane: str, mark: int) -> None: ...
     def acknowledged(self) -> Mapping[str, int]: ...
-
-
-class Asked(NamedTuple):
-    number: int
-    again_at: datetime
-    pause: timedelta
 
 
 class Writer:
@@ -83,9 +75,7 @@ class Writer:
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
-        self._asked: dict[str, Asked] = {}
-        self._restate_from: dict[str, int] = {}
-        self._restate_at = clock.now() + RESTATE_EVERY
+        self._answering = Answering(books, application.records.codec, relay, clock)
 
     # From other threads.
 
@@ -174,8 +164,7 @@ class Writer:
         """Apply these; those that were applied one by one before an error are taken off the lists."""
         self._make_sure()
         timers = self._due(now)
-        if now >= self._restate_at:
-            self._restate(now)
+        self._answering.restate(now)
         if not (acts or records or timers or self._moved()):
             return False
         try:
@@ -285,7 +274,7 @@ class Writer:
             self._observer.committed(seconds, len(timers) + len(acts) + len(records), len(unit.entries))
         self._after(unit)
         try:
-            self._answer(unit, now)
+            self._answering.answer(unit, now)
             if timers:
                 self.books.look_at_timers()
         except DBAPIError as away:  # what is committed is not taken back for that: receipts are restated
@@ -402,7 +391,7 @@ class Writer:
             recorded_at=unit.now,
         )
         try:
-            self._application.send(
+            self._application.sending.send(
                 unit, ("intake", reply.to[1]), reply, message, command.trace if command else "", 0
             )
         except CannotSendError as error:
@@ -431,34 +420,3 @@ class Writer:
             self._observer.changed(unit.changes)
         for done in unit.after:
             done()
-
-    def _answer(self, unit: Unit, now: datetime) -> None:
-        codec = self._application.codec
-        messages: list[Outbound] = []
-        for name, number in unit.receipts.items():
-            self._restate_from[name] = min(number, self._restate_from.get(name, number))
-        for name, number in unit.receipts.items():
-            lane = self.books.lanes[False, name]
-            messages += receipts.state_of(self.books, lane, number, codec, now)
-            asked = self._asked.get(name)
-            if asked and lane.number >= asked.number:
-                del self._asked[name]
-        for name, lane in unit.asks.items():
-            asked = self._asked.get(name)
-            if asked and asked.number == lane.number + 1 and now < asked.again_at:
-                continue
-            pause = min(asked.pause * 2, ASK_AGAIN_AT_MOST) if asked else ASK_AGAIN_AFTER
-            self._asked[name] = Asked(lane.number + 1, now + pause, pause)
-            messages.append(receipts.please_go_back(self.books, lane, codec, now))
-        if messages:
-            self._relay.tell(messages)
-
-    def _restate(self, now: datetime) -> None:
-        """Say again what was said in the last minute: receipts may be lost, and are never answered."""
-        self._restate_at = now + RESTATE_EVERY
-        messages: list[Outbound] = []
-        for name, number in self._restate_from.items():
-            lane = self.books.lanes[False, name]
-            messages += receipts.state_of(self.books, lane, number, self._application.codec, now)
-        self._restate_from.clear()
-        self._relay.tell(messages)

@@ -85,7 +85,7 @@ def read(context: Context, stage: Stage, case: str) -> Here:
 def steps(context: Context, stage: Stage, case: str) -> tuple[Step, ...]:
     """The journey of a case, as this stage knows it."""
     name = stream(context, stage)
-    facts = context.engine.application.facts
+    facts = context.engine.records.facts
     return journey(
         fact for entry in context.engine.ledger.history(case) if entry.stream == name for fact in facts(entry)
     )

@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from bus import Entry, Ledger
-from bus.application import Application
 from bus.envelope import stream_of
+from bus.records import Records
 from bus.verification import verify
 from cases import journey
 from jurisdictions import CHINA_TIME, load_directory
 from kuayu.node import STAGES
 from kuayu.settings import Settings
-from kuayu.topology import DirectoryTopology
-from schemas import Codec, load_catalogue, load_schemas
+from schemas import Codec, load_schemas
 
 
 class InspectionError(Exception):
@@ -28,7 +27,7 @@ def show_case(settings: Settings, case_id: str, code: str, *, rows: bool) -> str
     Raises:
         InspectionError: no such ledger, or the case is not in it.
     """
-    with _ledger(settings, code) as (ledger, application):
+    with _ledger(settings, code) as (ledger, records):
         entries = ledger.history(case_id)
         if not entries:
             raise InspectionError(f"case {case_id} is not in the ledger of {code}")
@@ -39,7 +38,7 @@ def show_case(settings: Settings, case_id: str, code: str, *, rows: bool) -> str
                 fact
                 for e in entries
                 if e.stream == stream and e.outcome == "applied"
-                for fact in application.facts(e)
+                for fact in records.facts(e)
             ]
             case = ledger.case(stream, case_id)
             if case is None:
@@ -67,23 +66,23 @@ def check_ledger(settings: Settings, code: str) -> tuple[list[str], int]:
     Raises:
         InspectionError: no such ledger.
     """
-    with _ledger(settings, code) as (ledger, application):
+    with _ledger(settings, code) as (ledger, records):
         head = ledger.head()
-        return verify(ledger, application), head.next_row - 1 if head else 0
+        return verify(ledger, records), head.next_row - 1 if head else 0
 
 
 @contextmanager
-def _ledger(settings: Settings, code: str) -> Iterator[tuple[Ledger, Application]]:
+def _ledger(settings: Settings, code: str) -> Iterator[tuple[Ledger, Records]]:
     if not settings.ledger and not (settings.data / f"{code}.db").exists():
         raise InspectionError(
             f"there is no ledger {settings.data / f'{code}.db'}; KUAYU_DATA or KUAYU_LEDGER names it"
         )
     directory = load_directory(settings.directory)
     handlers = {stream_of(stage, code): make(code, directory) for stage, make in STAGES.items()}
-    application = Application(handlers, Codec(load_schemas()), DirectoryTopology(directory, load_catalogue()))
+    records = Records(handlers, Codec(load_schemas()))
     ledger = Ledger(settings.ledger_url(code))
     try:
-        yield ledger, application
+        yield ledger, records
     except SQLAlchemyError as error:
         raise InspectionError(f"the ledger of {code} can't be read: {str(error).splitlines()[0]}") from error
     finally:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from sqlalchemy import func, literal, select, text, union_all
 
 from bus import Engine
+from bus.books import Lane, Position
 from bus.ledger import tables
 from bus.transport import TopicPartition
-from bus.unit import Lane, Position
 
 UNSETTLED = ("parked", "waiting")
 """Reported by the receiver, and not closed by that (law 4)."""

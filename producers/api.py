@@ -127,7 +127,7 @@ class _Desk:
             fact
             for entry in engine.ledger.history(case_id)
             if entry.stream == _stream(self._context)
-            for fact in engine.application.facts(entry)
+            for fact in engine.records.facts(entry)
         ]
         return [JourneyStep.of(step) for step in journey(facts)]
 

@@ -54,7 +54,7 @@ _Submitter = Annotated[Caller, Depends(require(Role.SUBMIT))]
 def feed_routes(context: Context) -> APIRouter:
     """The routes under /v1/feed."""
     made = APIRouter(prefix="/v1/feed", tags=["消息 feed"])
-    ledger, application = context.engine.ledger, context.engine.application
+    ledger, records = context.engine.ledger, context.engine.records
     stream = f"{context.code}/acceptance"
 
     @made.get(
@@ -88,7 +88,7 @@ def feed_routes(context: Context) -> APIRouter:
                         zh=step.zh,
                         en=step.en,
                     )
-                    for step in journey(application.facts(entry))
+                    for step in journey(records.facts(entry))
                 ]
                 if len(items) >= limit:
                     return FeedPage(items=items, next=cursor(number), more=True)

@@ -196,7 +196,7 @@ class Worker:
         """Stop, and check the ledger."""
         self._engine.stop()
         self._transport.close()
-        problems = verify(self._ledger, self._engine.application)
+        problems = verify(self._ledger, self._engine.records)
         applied: Counter[tuple[str, str]] = Counter()
         with self._ledger.read() as connection:
             for blob in connection.execute(select(tables.log.c.entry)).scalars():

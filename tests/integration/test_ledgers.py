@@ -167,7 +167,7 @@ class Region:
         return dict(rows)
 
     def problems(self) -> list[str]:
-        return [p for engine in self.engines.values() for p in verify(engine.ledger, engine.application)]
+        return [p for engine in self.engines.values() for p in verify(engine.ledger, engine.records)]
 
     def close(self) -> None:
         for engine in self.engines.values():
@@ -221,7 +221,7 @@ def test_projections_equal_a_rebuild(region: Region) -> None:
     for engine in region.engines.values():
         with engine.ledger.read() as connection:
             before = connection.execute(select(tables.case).order_by(tables.case.c.subject)).all()
-        assert rebuild(engine.ledger, engine.application, []) > 0
+        assert rebuild(engine.ledger, engine.records, []) > 0
         with engine.ledger.read() as connection:
             after = connection.execute(select(tables.case).order_by(tables.case.c.subject)).all()
         assert [tuple(row) for row in before] == [tuple(row) for row in after]

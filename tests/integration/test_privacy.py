@@ -118,7 +118,7 @@ def test_keys_topics_and_headers_carry_no_personal_data(node: Any) -> None:
     catalogue = load_catalogue()
     for record in records:
         event = dict(record.headers)["ce_type"].decode().removeprefix("kuayu.")
-        data = made.engine.application.codec.decode(record.value)
+        data = made.engine.records.codec.decode(record.value)
         none_of_it(str(_without(msgspec.to_builtins(data), catalogue.personal_paths(event))))
 
 

@@ -189,7 +189,7 @@ def test_a_receipt_that_speaks_of_numbers_outside_its_range_closes_nothing(pair:
 
 
 def say(pair: Pair, data: Receipt | ResendRequested) -> None:
-    message = receipts.control(data, pair.answer.engine.application.codec, pair.clock.now())
+    message = receipts.control(data, pair.answer.engine.records.codec, pair.clock.now())
     MemoryTransport(pair.broker).producer("answer").send(message, lambda _error: None)
 
 
@@ -199,7 +199,7 @@ def say(pair: Pair, data: Receipt | ResendRequested) -> None:
 @pytest.fixture
 def large_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the broker's limit were lower than ours: what is larger than it is refused for good."""
-    monkeypatch.setattr("bus.application.MAX_BODY", 10_000_000)
+    monkeypatch.setattr("bus.sending.MAX_BODY", 10_000_000)
 
 
 @pytest.mark.usefixtures("large_bodies")

@@ -447,7 +447,7 @@ class LaneMachine(RuleBasedStateMachine):
             self._check_sums(watched)
             before = self._projections(node.ledger)
             assert node.problems() == []
-            rebuild(node.ledger, node.engine.application, [])
+            rebuild(node.ledger, node.engine.records, [])
             assert self._projections(node.ledger) == before
 
     def _check_sums(self, watched: Watched) -> None:

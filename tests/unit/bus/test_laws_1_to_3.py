@@ -109,9 +109,7 @@ def test_law_2_size_and_route_are_checked_before_the_commit(pair: Any, send: Any
 def test_law_2_what_the_broker_refuses_for_good_becomes_a_tombstone(
     pair: Any, send: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(
-        "bus.application.MAX_BODY", 10_000_000
-    )  # as if the broker's limit were lower than ours
+    monkeypatch.setattr("bus.sending.MAX_BODY", 10_000_000)  # as if the broker's limit were lower than ours
     pair.ask.act("1-a", send(size=1_200_000))
     pair.settle()
     pair.ask.act("1-a")

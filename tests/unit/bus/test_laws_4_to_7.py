@@ -150,7 +150,7 @@ def test_law_5_a_forged_event_takes_no_number(pair: Any) -> None:
 
 
 def test_law_5_an_event_that_cannot_be_decoded_takes_its_number_and_is_parked(pair: Any) -> None:
-    codec = pair.ask.engine.application.codec
+    codec = pair.ask.engine.records.codec
     encode = codec.encode
     codec.encode = lambda data: (encode(data)[0][:5] + b"\xff\xff\xff", encode(data)[1])
     pair.ask.act("1-a")
@@ -177,7 +177,7 @@ def test_law_6_a_rebuild_folds_stored_results_and_never_decides(pair: Any, wake:
         with node.ledger.engine.begin() as connection:
             connection.execute(delete(tables.case))
             connection.execute(delete(tables.timer))
-        assert rebuild(node.ledger, node.engine.application, []) > 0
+        assert rebuild(node.ledger, node.engine.records, []) > 0
         assert _projections(node) == before
         assert before[0]
 

@@ -88,14 +88,14 @@ def test_law_9_what_is_newer_than_known_waits_and_is_fetched(
 
 
 def test_law_9_an_event_type_that_is_not_known_waits(pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    may = type(pair.ask.engine.application.topology).may_send
+    may = type(pair.ask.engine.topology).may_send
     monkeypatch.setattr(
-        type(pair.answer.engine.application.topology),
+        type(pair.answer.engine.topology),
         "may_send",
         lambda self, event, stage, to: None if event == "CaseWithdrawn" else may(self, event, stage, to),
     )
-    monkeypatch.setattr(type(pair.answer.engine.application.codec), "decode", _unknown_type)
-    pair.ask.engine.application.topology.may_send = lambda *_: True
+    monkeypatch.setattr(type(pair.answer.engine.records.codec), "decode", _unknown_type)
+    pair.ask.engine.topology.may_send = lambda *_: True
     pair.ask.act("1-a")
     pair.settle()
     assert "waiting" in pair.answer.observed.outcomes

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bus import Answer, Command, Engine, Ledger, Message
+from bus.books import Lane
 from bus.envelope import partition_of
 from bus.transport import MemoryBroker, MemoryTransport
-from bus.unit import Lane
 from bus.verification import verify
 from schemas import load_schemas
 from schemas.models import CaseWithdrawn
@@ -217,7 +217,7 @@ class Node:
         return lane
 
     def problems(self) -> list[str]:
-        return [] if self.tampered else verify(self.ledger, self.engine.application)
+        return [] if self.tampered else verify(self.ledger, self.engine.records)
 
     def command(self, case: str, data: Any, **values: Any) -> Command:
         values.setdefault("acted_at", self.clock.now())

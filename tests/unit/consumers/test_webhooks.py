@@ -316,7 +316,7 @@ def test_a_rebuild_queues_nothing_twice(region: Any, receiver: Receiver, sender:
     [case] = region.arrived()
     drain(sender)
     region.review.act(case, commands.Accept())
-    rebuild(region.review.ledger, region.review.node.engine.application, region.review.node.projections)
+    rebuild(region.review.ledger, region.review.node.engine.records, region.review.node.projections)
     drain(sender)
     assert receiver.told == [("task.opened", "received"), ("task.opened", "in_review")]
 

@@ -165,6 +165,6 @@ def test_a_rebuild_gives_the_same_rows(
     region.settle()
     for node in region.nodes:
         before = rows(node)
-        rebuild(node.ledger, node.engine.application, node.projections)
+        rebuild(node.ledger, node.engine.records, node.projections)
         assert rows(node) == before
         node.ledger.close()

@@ -1,0 +1,56 @@
+"""Held rows: what is parked or waits, and what waits behind it in the same case."""
+
+import msgspec
+
+from bus.books import ExceptionRow, HeldRow, Lane
+from bus.ledger import Entry
+from bus.unit import Unit
+
+ORDER_AWAITS = ("event:", "term:")
+"""How `awaits` begins where another event of the same case can bring it; all else comes from outside the case."""
+
+
+def may_overtake(held: tuple[HeldRow, ...], lane: str) -> bool:
+    """Whether an event may be tried although others wait: they wait for an event, and it comes by another lane."""
+    return held[0].awaits.startswith(ORDER_AWAITS) and all(row.lane != lane for row in held)
+
+
+def hold(unit: Unit, lane: Lane, entry: Entry, status: str, code: str, reason: str, awaits: str) -> str:
+    """Record an event that took its number and can't be applied now; its case is held. Returns the status."""
+    reason = reason.replace("\0", "")  # PostgreSQL stores none
+    unit.append(msgspec.structs.replace(entry, outcome=status, code=code, reason=reason))
+    row = HeldRow(entry.row, status, code, reason, awaits, entry.lane)
+    held = unit.held_rows(entry.stream, entry.subject)
+    unit.set_held(entry.stream, entry.subject, (*held, row))
+    unit.set_exception(lane, entry.number, ExceptionRow(status, code, reason, entry.row))
+    return status
+
+
+def hold_on(unit: Unit, entry: Entry, row: HeldRow, status: str, code: str, reason: str, awaits: str) -> None:
+    """It stays held, perhaps for another reason: what only waited behind others has its own now."""
+    kept = row._replace(status=status, code=code, reason=reason.replace("\0", ""), awaits=awaits)
+    if kept == row:
+        return
+    held = unit.held_rows(entry.stream, entry.subject)
+    unit.set_held(entry.stream, entry.subject, tuple(kept if other == row else other for other in held))
+    _tell(unit, entry, ExceptionRow(status, code, kept.reason, entry.row))
+
+
+def unhold(unit: Unit, entry: Entry, row: HeldRow, exception: ExceptionRow | None) -> None:
+    """It is settled: applied (no exception is left) or refused. The sender is told."""
+    left = tuple(other for other in unit.held_rows(entry.stream, entry.subject) if other.row != row.row)
+    unit.set_held(entry.stream, entry.subject, left)
+    _tell(unit, entry, exception)
+
+
+def stored(unit: Unit, row: int) -> Entry:
+    """The entry of a row, committed or made in this unit."""
+    first = unit.books.head.next_row
+    return unit.entries[row - first] if row >= first else unit.books.entry(row)
+
+
+def _tell(unit: Unit, entry: Entry, exception: ExceptionRow | None) -> None:
+    lane = unit.lane(entry.lane, outward=False)
+    if lane.incarnation == entry.incarnation:
+        unit.set_exception(lane, entry.number, exception)
+        unit.receipt(lane, entry.number)

@@ -1,0 +1,86 @@
+"""Reading the log again: what a row's bytes mean. Nothing here decides anything (law 6)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bus import envelope as env
+from bus.envelope import Envelope
+from bus.ledger import Entry, Kind, instant
+from bus.protocols import Handler, HandOverRefused, Message, MessageKind
+from schemas import BadPayload, Codec
+
+TIMER = "timer"
+"""Who acts when a timer takes effect."""
+
+
+class Records:
+    """Decodes rows of the streams that these handlers serve."""
+
+    def __init__(self, handlers: Mapping[str, Handler], codec: Codec) -> None:
+        self.handlers = handlers
+        self.codec = codec
+        self._facts = {
+            name: msgspec.msgpack.Decoder(_tuple_of(handler.fact_type)) for name, handler in handlers.items()
+        }
+        self._commands = {
+            name: msgspec.msgpack.Decoder(handler.command_type) for name, handler in handlers.items()
+        }
+
+    def event(self, entry: Entry, envelope: Envelope) -> Any:
+        """The typed event of an in row. Raises BadPayload or UnknownSchema."""
+        if envelope.type == env.TOMBSTONE:
+            raise BadPayload("a tombstone: the sender could not write the original; ask it what it was")
+        data = self.codec.decode(entry.value, envelope.digest)
+        if type(data).__name__ != envelope.type:
+            raise BadPayload(f"the body is a {type(data).__name__}, the envelope says {envelope.type}")
+        return data
+
+    def facts(self, entry: Entry) -> tuple[Any, ...]:
+        """The stored facts of a row."""
+        return self._facts[entry.stream].decode(entry.facts) if entry.facts else ()
+
+    def message(self, entry: Entry, origin: Entry) -> Message:
+        """The message that made a row, as it was the first time; `origin` is the row it settles, or itself."""
+        if origin.kind is Kind.IN:
+            envelope = env.read(dict(origin.headers))
+            return event_message(envelope, self.event(origin, envelope))
+        kind: MessageKind = "command"
+        data: Any = None
+        if entry.type == HandOverRefused.__name__:
+            kind, data = "told", msgspec.msgpack.decode(entry.value, type=HandOverRefused)
+        elif entry.actor == TIMER:
+            kind = "timer"
+        else:
+            data = self._commands[entry.stream].decode(entry.value)
+        return Message(
+            kind=kind,
+            type=entry.type,
+            data=data,
+            case=entry.subject,
+            id=entry.id,
+            source=entry.actor,
+            term=0,
+            acted_at=instant(entry.acted_ms),
+            recorded_at=instant(entry.recorded_ms),
+        )
+
+
+def event_message(envelope: Envelope, data: Any) -> Message:
+    return Message(
+        kind="event",
+        type=envelope.type,
+        data=data,
+        case=envelope.subject,
+        id=envelope.id,
+        source=envelope.source,
+        term=envelope.term,
+        acted_at=envelope.acted_at,
+        recorded_at=envelope.recorded_at,
+    )
+
+
+def _tuple_of(item: Any) -> Any:
+    """The type of a tuple of these, made at run time."""
+    return tuple.__class_getitem__((item, ...))

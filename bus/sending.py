@@ -1,0 +1,115 @@
+"""Numbering an event in its lane and recording it; everything is checked before it is committed (law 2)."""
+
+from bus import envelope as env
+from bus.envelope import Envelope
+from bus.errors import BusError
+from bus.ledger import Entry, Kind, milliseconds
+from bus.protocols import Message, Outgoing, Topology
+from bus.unit import Unit
+from schemas import Codec, Invalid
+
+MAX_BODY = 900_000
+"""Bytes; brokers take 1 MiB a record by default, headers included. Files travel as claim checks."""
+UNRECEIPTED = {"intake-replies", "supervision"}
+"""Stages of topics whose readers give no receipts: an acknowledged row is done."""
+
+
+class CannotSendError(BusError):
+    """An event that must not be committed: its size, schema or route is wrong."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Sending:
+    """Puts outgoing events into the unit, each with its place in its lane; the relay sends them after the commit."""
+
+    def __init__(self, codec: Codec, topology: Topology) -> None:
+        self._codec = codec
+        self._topology = topology
+        self._roads: dict[tuple[tuple[str, str], tuple[str, str]], tuple[str, int, str, int]] = {}
+        """Topics and partitions from inbox to inbox, as the topology says for good."""
+
+    def send(
+        self,
+        unit: Unit,
+        source: tuple[str, str],
+        outgoing: Outgoing,
+        message: Message,
+        trace: str,
+        cause: int,
+    ) -> None:
+        """Number an event in its lane and record it; the relay sends it after the commit.
+
+        `source` is stage and code of the inbox that the lane begins at.
+
+        Raises:
+            CannotSendError: size, schema or route is wrong.
+        """
+        event = type(outgoing.data).__name__
+        if not self._topology.may_send(event, source[0], outgoing.to[0]):
+            raise CannotSendError("not_in_catalogue", f"{source[0]} may not send {event} to {outgoing.to[0]}")
+        try:
+            body, schema = self._codec.encode(outgoing.data)
+        except Invalid as invalid:
+            raise CannotSendError("invalid", str(invalid)) from invalid
+        if len(body) > MAX_BODY:
+            raise CannotSendError("too_large", f"{event} has {len(body)} bytes, {MAX_BODY} are allowed")
+        subject = message.case
+        lane = unit.lane(self._lane_name(source, outgoing.to, subject), outward=True)
+        row, number = unit.next_row, lane.number + 1
+        stream = env.stream_of(*source)
+        envelope = Envelope(
+            id=f"{lane.incarnation}-{row}",
+            type=event,
+            source=stream,
+            subject=subject,
+            acted_at=message.acted_at,
+            recorded_at=unit.now,
+            lane=lane.name,
+            incarnation=lane.incarnation,
+            number=number,
+            term=outgoing.term,
+            correlation=subject,
+            causation=message.id if message.kind == "event" else f"{lane.incarnation}-{cause}",
+            digest=schema.digest,
+            trace=env.child_trace(trace),
+        )
+        headers = envelope.headers()
+        lane_hash = env.link(lane.hash, env.content_digest(dict(headers), body))
+        headers.append((env.LANE_HASH, lane_hash.hex().encode()))
+        unit.append(
+            Entry(
+                row=row,
+                kind=Kind.OUT,
+                stream=stream,
+                subject=subject,
+                type=event,
+                recorded_ms=milliseconds(unit.now),
+                headers=tuple(headers),
+                value=body,
+                lane=lane.name,
+                incarnation=lane.incarnation,
+                number=number,
+                lane_hash=lane_hash,
+                id=envelope.id,
+            ),
+        )
+        unit.set_lane(lane._replace(number=number, hash=lane_hash))
+
+    def _lane_name(self, source: tuple[str, str], to: tuple[str, str], subject: str) -> str:
+        """The lane of a case from one inbox to another. Raises CannotSendError."""
+        road = self._roads.get((source, to))
+        if road is None:
+            own_topic, topic = env.topic_of(*source), env.topic_of(*to)
+            road = own_topic, self._topology.partitions(own_topic), topic, self._topology.partitions(topic)
+            if not road[3]:
+                raise CannotSendError("no_such_inbox", f"{topic} is no topic of the directory")
+            self._roads[source, to] = road
+        own_topic, own_partitions, topic, partitions = road
+        own_partition, partition = (
+            env.partition_of(subject, own_partitions),
+            env.partition_of(subject, partitions),
+        )
+        return f"{own_topic}/{own_partition}>{topic}/{partition}"
