@@ -13,9 +13,10 @@ from bus import Answer, Command, Engine, Fenced, Ledger, SystemClock
 from bus.ledger import tables
 from bus.transport import MemoryBroker, MemoryTransport
 from bus.verification import rebuild, verify
-from cases import AcceptanceStage, PickupStage, ReviewStage, commands
+from cases import commands
 from jurisdictions import Directory, Item, Required, Serves, load_directory
 from kuayu.migrations import upgrade
+from kuayu.node import STAGES
 from kuayu.topology import DirectoryTopology
 from schemas import load_catalogue, load_schemas, models
 
@@ -90,13 +91,14 @@ class Region:
         self.engines = {code: self.open(code) for code in urls}
 
     def open(self, code: str) -> Engine:
-        stages = {ZHUZHOU: AcceptanceStage, CHANGSHA: ReviewStage, XIANGTAN: PickupStage}
+        stages = {"acceptance": ZHUZHOU, "review": CHANGSHA, "pickup": XIANGTAN}
+        [stage] = [STAGES[name] for name, place in stages.items() if place == code]
         ledger = Ledger(self.urls[code])
         upgrade(ledger.engine)
         return Engine(
             ledger,
             MemoryTransport(self.broker),
-            [stages[code](code, self.directory)],
+            [stage(code, self.directory)],
             schemas=load_schemas(),
             topology=self.topology,
             observer=self.watchers[code],

@@ -9,7 +9,7 @@ from kuayu.bench import run_bench
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)  # two brokers and six processes have to start
 def test_a_tiny_run_fills_every_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "build" / "bench.json"
     assert run_bench(quick=True, out=out, cases=60, records=500) == 0

@@ -288,11 +288,12 @@ def test_webhooks_are_managed_by_operators(region: Any, li: httpx.Client, arrive
     assert wu.post(f"{place}/enable").json()["disabled_at"] is None
     assert wu.delete(place).status_code == 204
     assert wu.delete(place).status_code == wu.get(place).status_code == 404
-    for wrong, field in [
+    mistakes: list[tuple[dict[str, Any], str]] = [
         ({"url": "ftp://host/"}, "url"),
         ({"stages": ["pickup"]}, "stages"),
         ({"events": []}, "events"),
-    ]:
+    ]
+    for wrong, field in mistakes:
         answer = wu.post("/v1/webhooks", json=wanted | wrong)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == field

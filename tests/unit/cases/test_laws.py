@@ -170,7 +170,7 @@ def test_folding_the_stored_facts_gives_the_state(fresh: Any, make: Any, ask: An
         stage = bench.stages[where]
         stored = msgspec.msgpack.encode(history)
         state = None
-        for fact in msgspec.msgpack.decode(stored, type=list[stage.fact_type]):
+        for fact in msgspec.msgpack.decode(stored, type=list.__class_getitem__(stage.fact_type)):
             state = stage.evolve(state, fact)
         assert state == bench.states[where]
         kept = msgspec.msgpack.encode(state)

@@ -20,7 +20,7 @@ def rows(node: Any) -> list[Any]:
 
 
 def listed(node: Any, **values: Any) -> list[str]:
-    asked = {"is_open": True, "order": Order.DUE, "limit": 50} | values
+    asked: dict[str, Any] = {"is_open": True, "order": Order.DUE, "limit": 50} | values
     return [row.case for row in page(node.ledger, node.stream, **asked).rows]
 
 
