@@ -134,7 +134,7 @@ class LocalBroker:
                 cwd=self.directory,
                 start_new_session=True,  # Ctrl-C is for us; the broker is stopped in its turn
             )
-        self._watchdog = _kill_at_our_end(self._process.pid)
+        self._watchdog = kill_at_our_end(self._process.pid)
         try:
             self._await_answer(self._process, timeout)
         except BaseException:
@@ -245,7 +245,7 @@ def _format(java: list[str], settings: Path) -> None:
         raise BrokerStartError(f"the folder could not be formatted:\n{formatted.stdout}{formatted.stderr}")
 
 
-def _kill_at_our_end(pid: int) -> subprocess.Popen[bytes]:
+def kill_at_our_end(pid: int) -> subprocess.Popen[bytes]:
     """Start a shell that waits on a pipe only we hold, and kills `pid` when the pipe breaks, however we end."""
     return subprocess.Popen(  # noqa: S603 (our own arguments)
         ["/bin/sh", "-c", 'read -r _; kill -9 "$0" 2>/dev/null', str(pid)],

@@ -187,6 +187,10 @@ def replay_log(
         Path, typer.Argument(help="An event log: CSV or XES, plain or gzipped.", exists=True, dir_okay=False)
     ],
     seed: Annotated[int, typer.Option(help="For what the log does not say (names, items).")] = 1,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(help="YAML: columns and activities of the log; the packaged one if none is named."),
+    ] = None,
 ) -> None:
     """Run a real event log through the bus; every case of it is accounted for at the end.
 
@@ -194,7 +198,7 @@ def replay_log(
     """
     from kuayu.demo import run_demo
 
-    raise typer.Exit(run_demo(None, file, seed, "realistic"))
+    raise typer.Exit(run_demo(None, file, seed, "realistic", mapping))
 
 
 @app.command()

@@ -17,8 +17,7 @@ import httpx
 import msgspec
 
 from bus.transport import TopicPartition, open_transport
-from kuayu.broker import LocalBroker
-from kuayu.broker._process import _kill_at_our_end as kill_at_our_end
+from kuayu.broker import LocalBroker, kill_at_our_end
 from kuayu.keys import add_key
 from kuayu.settings import Settings
 from monitoring import PrometheusServer
