@@ -7,10 +7,15 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Boolean,
     Connection,
     Dialect,
     Engine,
+    Executable,
+    Integer,
+    LargeBinary,
     Select,
+    String,
     Table,
     create_engine,
     event,
@@ -209,19 +214,25 @@ def find_case(connection: Connection, stream: str, subject: str) -> CaseRow | No
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; all with the same columns."""
+    """Insert rows; all with the same columns, of `PLAIN` types."""
     if rows:
         connection.exec_driver_sql(_insert(table, connection.dialect, tuple(rows[0])), list(rows))
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or replace those with the same primary key; complete rows only."""
-    if rows:
-        connection.exec_driver_sql(_upsert(table, connection.dialect), list(rows))
+    if not rows:
+        return
+    statement, text = _upsert(table, connection.dialect)
+    if text:
+        connection.exec_driver_sql(text, list(rows))
+    else:
+        connection.execute(statement, list(rows))
 
 
-# The values of our tables are what the drivers take as they are, so SQLAlchemy writes the text of a statement once and
-# looks at no row: that would cost more than the database itself.
+PLAIN = (String, Integer, Boolean, LargeBinary)
+"""Types whose values the drivers take as they are: SQLAlchemy writes the text of a statement once and looks at no row,
+which would cost more than the database itself."""
 
 
 @lru_cache(maxsize=256)
@@ -230,12 +241,15 @@ def _insert(table: Table, dialect: Dialect, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _upsert(table: Table, dialect: Dialect) -> str:
+def _upsert(table: Table, dialect: Dialect) -> tuple[Executable, str]:
+    """The statement, and its text if all values can go to the driver as they are."""
     statement = (insert_postgresql if dialect.name == "postgresql" else insert_sqlite)(table)
     keys = [column.name for column in table.primary_key]
     changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
     whole = statement.on_conflict_do_update(index_elements=keys, set_=changed)
-    return str(whole.compile(dialect=dialect, column_keys=[column.name for column in table.c]))
+    if not all(isinstance(column.type, PLAIN) for column in table.c):
+        return whole, ""
+    return whole, str(whole.compile(dialect=dialect, column_keys=[column.name for column in table.c]))
 
 
 def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:

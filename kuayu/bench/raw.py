@@ -119,7 +119,13 @@ def _produce_confluent(bootstrap: str, records: int) -> None:
     from confluent_kafka import Producer  # noqa: PLC0415
 
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 5}
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 5,
+            "log_level": 2,
+        }
     )
     settled = []
 

@@ -26,6 +26,7 @@ from kuayu.bench.load import Load
 from kuayu.process import tune
 from kuayu.topology import DirectoryTopology
 from monitoring import Metrics
+from producers import Producers
 from schemas import load_catalogue, load_schemas
 
 STAGES: dict[str, type[AcceptanceStage | ReviewStage | PickupStage]] = {
@@ -110,7 +111,7 @@ class Worker:
             schemas=load_schemas(),
             topology=DirectoryTopology(directory, catalogue),
             observer=self._watch,
-            projections=projections([handler]),
+            projections=[*Producers(job.code, self._ledger).projections, *projections([handler])],
             client=f"kuayu.{job.code}-{job.stage}",
         )
         self._engine.start()
