@@ -20,6 +20,7 @@ from cases import AcceptanceStage, PickupStage, ReviewStage
 from jurisdictions import Directory, load_directory
 from jurisdictions import Stage as StageName
 from kuayu.migrations import upgrade
+from kuayu.process import tune
 from kuayu.schema_source import PeerSchemas
 from kuayu.settings import Settings
 from kuayu.topology import DirectoryTopology
@@ -33,8 +34,6 @@ STAGES: dict[str, Callable[[str, Directory], AnyStage]] = {
     "review": ReviewStage,
     "pickup": PickupStage,
 }
-SWITCH_INTERVAL = 0.0005
-"""Seconds; with Python's 5 ms a busy writer would hold up every answer of the event loop that long."""
 
 
 class Node:
@@ -148,9 +147,9 @@ class _Server(uvicorn.Server):
 
 def run(code: str, stages: Sequence[str], settings: Settings) -> int:
     """Run a node until it is told to stop; 0 after a clean end, 1 when the bus had to stop by itself."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
     _configure_logging()
     node = Node(code, settings, stages=stages)
+    tune()
     node.start()
     config = uvicorn.Config(
         node.app,
