@@ -5,12 +5,12 @@ holder's term (law 7); `recordedat` stands beside `time`, which is when the pers
 """
 
 import hashlib
-import secrets
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
+from random import getrandbits
 from typing import NamedTuple
 from zlib import crc32
 
@@ -218,7 +218,7 @@ def partition_of(key: str, partitions: int) -> int:
 
 def new_trace() -> str:
     """A W3C `traceparent` that begins a trace."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
 
 
 def child_trace(parent: str) -> str:
@@ -226,4 +226,4 @@ def child_trace(parent: str) -> str:
     parts = parent.split("-")
     if len(parts) != 4 or len(parts[1]) != 32:  # noqa: PLR2004 - version-trace-span-flags
         return new_trace()
-    return f"00-{parts[1]}-{secrets.token_hex(8)}-{parts[3]}"
+    return f"00-{parts[1]}-{getrandbits(64):016x}-{parts[3]}"
