@@ -21,10 +21,10 @@ _STOP_SECONDS: Final = 10.0
 def write_config(targets: Mapping[str, str], path: Path) -> None:
     """Write a configuration that scrapes `targets` (host:port by jurisdiction code), with our rules.
 
-    All else is as in `prometheus/prometheus.yaml`, which is the one for containers.
+    All else is as in `prometheus/prometheus.yml`, which is the one for containers.
     """
-    config: Any = yaml.safe_load((_FOLDER / "prometheus.yaml").read_text("utf-8"))
-    config["rule_files"] = [str(_FOLDER / "rules.yaml")]
+    config: Any = yaml.safe_load((_FOLDER / "prometheus.yml").read_text("utf-8"))
+    config["rule_files"] = [str(_FOLDER / "rules.yml")]
     [job] = config["scrape_configs"]
     job["static_configs"] = [
         {"targets": [target], "labels": {"node": code}} for code, target in sorted(targets.items())
@@ -56,7 +56,7 @@ class PrometheusServer:
             RuntimeError: it ended, or does not answer within 30 s; its log says why.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        config = self._folder / "prometheus.yaml"
+        config = self._folder / "prometheus.yml"
         write_config(self._targets, config)
         log = self._folder / "prometheus.log"
         with log.open("ab") as output:

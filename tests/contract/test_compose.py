@@ -58,7 +58,7 @@ def test_each_node_has_a_ledger_and_keys_of_its_own_and_is_watched(name: str) ->
     assert f"CREATE DATABASE ledger_{code};" in COMPOSE["configs"]["databases"]["content"]
     assert environment["KUAYU_KEYS"] == f"/etc/kuayu/{code}.yaml"
     assert ("keys", "/etc/kuayu", "ro") in mounts(name)
-    config = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
     targets = [
         target for group in config["scrape_configs"][0]["static_configs"] for target in group["targets"]
     ]
@@ -68,7 +68,7 @@ def test_each_node_has_a_ledger_and_keys_of_its_own_and_is_watched(name: str) ->
 def test_prometheus_reads_our_configuration_and_keeps_exemplars() -> None:
     assert ("./monitoring/prometheus", "/etc/prometheus", "ro") in mounts("prometheus")
     assert {
-        "--config.file=/etc/prometheus/prometheus.yaml",
+        "--config.file=/etc/prometheus/prometheus.yml",
         "--enable-feature=exemplar-storage",
     } <= set(SERVICES["prometheus"]["command"])
 

@@ -22,7 +22,7 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def test_a_configuration_names_each_node(tmp_path: Path) -> None:
-    path = tmp_path / "prometheus.yaml"
+    path = tmp_path / "prometheus.yml"
     monitoring.write_config({"430200": "127.0.0.1:8200", "430100": "127.0.0.1:8100"}, path)
     config = yaml.safe_load(path.read_text("utf-8"))
     [job] = config["scrape_configs"]
@@ -35,28 +35,28 @@ def test_a_configuration_names_each_node(tmp_path: Path) -> None:
 
 @needs_promtool
 def test_the_configurations_are_valid(tmp_path: Path) -> None:
-    path = tmp_path / "prometheus.yaml"
+    path = tmp_path / "prometheus.yml"
     monitoring.write_config({"430200": "127.0.0.1:8200"}, path)
     promtool("check", "config", path)
-    promtool("check", "config", FOLDER / "prometheus.yaml")
+    promtool("check", "config", FOLDER / "prometheus.yml")
 
 
 @needs_promtool
 def test_the_rules_are_valid() -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", FOLDER / "rules.yaml")
+    promtool("check", "rules", "--lint=all", "--lint-fatal", FOLDER / "rules.yml")
 
 
 @needs_promtool
 def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
     cases = yaml.safe_load(CASES.read_text("utf-8"))
-    cases["rule_files"] = [str(FOLDER / "rules.yaml")]
+    cases["rule_files"] = [str(FOLDER / "rules.yml")]
     path = tmp_path / "cases.yaml"
     path.write_text(yaml.safe_dump(cases, allow_unicode=True), "utf-8")
     promtool("test", "rules", path)
 
 
 def test_every_alert_has_a_case_that_fires_it() -> None:
-    rules = yaml.safe_load((FOLDER / "rules.yaml").read_text("utf-8"))
+    rules = yaml.safe_load((FOLDER / "rules.yml").read_text("utf-8"))
     alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
     cases = yaml.safe_load(CASES.read_text("utf-8"))
     for alert in alerts:
