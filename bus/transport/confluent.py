@@ -1,6 +1,7 @@
 # ruff: noqa: SLF001 (librdkafka's own error codes are public names that begin with an underscore)
 """The optional, faster driver: confluent-kafka, librdkafka inside."""
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -320,7 +321,10 @@ class ConfluentConsumer:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def close(self) -> None:
-        self._consumer.close()
+        # Without a broker, librdkafka's close has been seen to wait for ever, out of reach of any Python time-out.
+        closing = threading.Thread(target=self._consumer.close, name="kuayu-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_TIMEOUT)
 
 
 class ConfluentTransport:
