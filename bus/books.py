@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from bus.ledger import Entry, Head, Ledger, instant, milliseconds, tables
 from bus.protocols import Handler
@@ -100,20 +100,26 @@ class Books:
 
     def _load(self) -> None:
         with self.ledger.read() as connection:
-            for row in connection.execute(select(tables.lane).order_by(tables.lane.c.incarnation)):
-                lane = Lane(*row)
-                self.lanes[lane.outward, lane.name] = lane
-                self._lane_ids = max(self._lane_ids, lane.id)
-            for row in connection.execute(select(tables.position)):
-                self.positions[TopicPartition(row[0], row[1])] = Position(*row[2:])
+            self.lanes = _lanes(connection)
+            self.positions = _positions(connection)
             self.quarantined = connection.execute(
                 select(func.count()).select_from(tables.quarantine),
             ).scalar_one()
             self.excepted.update(connection.execute(select(tables.exception.c.lane).distinct()).scalars())
             held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
+        self._lane_ids = max((lane.id for lane in self.lanes.values()), default=0)
         for row in held:
             self._load_held(*row)
         self.look_at_timers()
+
+    def still_true(self) -> bool:
+        """Whether the ledger is as these books say: a commit that seemed to fail was not written after all.
+
+        Every commit moves the head, a position or a lane, or may be repeated without harm.
+        """
+        with self.ledger.read() as connection:
+            lanes, positions = _lanes(connection), _positions(connection)
+        return (self.ledger.head(), lanes, positions) == (self.head, self.lanes, self.positions)
 
     def _load_held(
         self, row: int, stream: str, subject: str, status: str, code: str, reason: str, awaits: str
@@ -190,3 +196,16 @@ class Books:
         query = select(table).where(table.c.lane == lane.id, table.c.number.between(first, last))
         with self.ledger.read() as connection:
             return {row[1]: ExceptionRow(*row[2:]) for row in connection.execute(query)}
+
+
+def _lanes(connection: Connection) -> dict[LaneKey, Lane]:
+    """The newest incarnation of each."""
+    lanes = (
+        Lane(*row) for row in connection.execute(select(tables.lane).order_by(tables.lane.c.incarnation))
+    )
+    return {(lane.outward, lane.name): lane for lane in lanes}
+
+
+def _positions(connection: Connection) -> dict[TopicPartition, Position]:
+    rows = connection.execute(select(tables.position))
+    return {TopicPartition(row[0], row[1]): Position(*row[2:]) for row in rows}

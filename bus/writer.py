@@ -176,7 +176,7 @@ class Writer:
     def _make_sure(self) -> None:
         """A commit that failed may have been written all the same: then we know neither our rows nor our callers."""
         if self._doubtful:
-            if self.books.ledger.head() != self.books.head:
+            if not self.books.still_true():
                 raise Fenced("a commit that seemed to fail was written, or another process owns this ledger")
             self._doubtful = False
 

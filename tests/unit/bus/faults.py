@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from bus.ledger import Entry, Head, Ledger
-from bus.transport import MemoryBroker, MemoryTransport, Outbound
+from bus.transport import MemoryBroker, MemoryTransport, Outbound, PermanentError
 from bus.transport.base import Done
 from bus.transport.memory import MemoryProducer
 from tests.unit.bus.toys import Node
 
 CommitFault = Literal["fail", "crash_before", "crash_inside", "crash_after", "answer_lost", "taken_over"]
-SendFault = Literal["crash_before", "crash_after"]
+SendFault = Literal["well", "crash_before", "crash_after", "refuse_for_good"]
 
 
 class Crashed(BaseException):
@@ -87,6 +87,8 @@ class FaultyProducer(MemoryProducer):
         fault = self._sends.pop(0) if self._sends else None
         if fault == "crash_before":
             raise Crashed
+        if fault == "refuse_for_good":
+            raise PermanentError("the record is refused")
         super().send(record, done)
         if fault == "crash_after":
             raise Crashed

@@ -355,6 +355,34 @@ def test_a_commit_that_was_written_although_it_seemed_to_fail_ends_the_process(
     assert pair.answer.notes("1-a") == ("0",)
 
 
+def test_a_written_commit_without_rows_that_seemed_to_fail_is_noticed_too(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It moved a position and began a lane, and no head shows that."""
+    commit = pair.answer.ledger.commit
+
+    def answer_lost(*args: Any) -> Any:
+        commit(*args)
+        raise away()
+
+    pair.broker.hold(1, TOPIC)
+    pair.ask.act("1-a", Send(times=2, note="n"))
+    pair.ask.engine.relay.step(0)
+    pair.answer.engine.inbox.step(0)  # number 2, ahead of number 1
+    monkeypatch.setattr(pair.answer.ledger, "commit", answer_lost)
+    with pytest.raises(OperationalError):
+        pair.answer.engine.writer.step(0)
+    monkeypatch.undo()
+    with pytest.raises(Fenced):
+        pair.answer.engine.writer.step(0)
+    pair.answer.restart()
+    pair.broker.release()
+    for _ in range(3):
+        pair.settle()
+        pair.clock.move(seconds=30)
+    assert pair.answer.notes("1-a") == ("n0", "n1")
+
+
 def test_an_act_that_meets_an_unreadable_ledger_may_be_repeated(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

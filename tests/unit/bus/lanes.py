@@ -1,0 +1,423 @@
+"""Three ledgers that hand cases over to each other, what may happen to them, and what must hold all the same."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from bus import Answer, Command, Engine, Fenced, Message, Unavailable
+from bus.envelope import LaneName
+from bus.ledger import Entry, Kind, Ledger, tables
+from bus.transport import MemoryBroker, MemoryTransport, TopicPartition, TopicSpec, TransportError
+from bus.transport.memory_broker import Fate
+from bus.verification import rebuild
+from tests.unit.bus.faults import CommitFault, Crashed, FaultyNode, SendFault
+from tests.unit.bus.toys import Clock, Decided, Noted, Out, Send, Stage, State, Topology
+
+CASES = ("1-a", "1-b", "1-d")
+"""Two of them share a partition."""
+INBOXES = ("kuayu.answer.2", "kuayu.ask.1")
+CONTROL = ("kuayu.receipts.1", "kuayu.receipts.2")
+PARTS = ("relay", "inbox", "writer")
+FINAL = ("applied", "refused")
+MOODS = ("well", "broken", "refusing", "waiting", "ordering", "replying")
+"""What a stage makes of the events of a case."""
+
+
+class Taken(NamedTuple):
+    """What the log of a lane's receiver says of one number."""
+
+    status: str
+    subject: str
+    lane_hash: bytes
+
+
+class Watched:
+    """What a node's log said so far, read again row by row as it grows, and its rules."""
+
+    def __init__(self, node: FaultyNode) -> None:
+        self.node = node
+        self.ledger = Ledger(node.url)
+        self.row = 0
+        self.sent: dict[str, list[Entry]] = {}
+        self.taken: dict[str, list[Taken]] = {}
+        self.by_row: dict[int, tuple[str, int]] = {}
+        self.settled: dict[tuple[str, str], int] = {}
+        """The highest number that took effect, by lane and case."""
+        self.places: dict[tuple[str, int], int] = {}
+        self.acts: dict[str, int] = {}
+        """How many acts took effect, by case."""
+        self.refusals_told = 0
+        self.frozen: list[Engine] = []
+
+    def read(self) -> None:
+        query = select(tables.log.c.entry).where(tables.log.c.row > self.row).order_by(tables.log.c.row)
+        for entry in self.ledger.entries(query):
+            self.row = entry.row
+            match entry.kind:
+                case Kind.OUT:
+                    lane = self.sent.setdefault(entry.lane, [])
+                    lane.append(entry)
+                    assert entry.number == len(lane)
+                case Kind.IN:
+                    assert entry.place is not None
+                    place = entry.place[:2]
+                    self.places[place] = self.places.get(place, 0) + 1
+                    lane_taken = self.taken.setdefault(entry.lane, [])
+                    lane_taken.append(Taken(entry.outcome, entry.subject, entry.lane_hash))
+                    assert entry.number == len(lane_taken), "taken twice, or a number was jumped"
+                    self.by_row[entry.row] = entry.lane, entry.number
+                    self._settle(entry.lane, entry.number, entry.outcome)
+                case Kind.LOCAL if entry.cause:
+                    name, number = self.by_row[entry.cause]
+                    before = self.taken[name][number - 1]
+                    assert before.status not in FINAL, "decided twice"
+                    self.taken[name][number - 1] = before._replace(status=entry.outcome)
+                    self._settle(name, number, entry.outcome)
+                case Kind.LOCAL if entry.type == "HandOverRefused":
+                    self.refusals_told += 1
+                case Kind.LOCAL if entry.type == "Send":
+                    self.acts[entry.subject] = self.acts.get(entry.subject, 0) + 1
+                case _:
+                    pass
+
+    def _settle(self, lane: str, number: int, outcome: str) -> None:
+        if outcome in FINAL:
+            subject = self.taken[lane][number - 1].subject
+            assert number > self.settled.get((lane, subject), 0), "a case took a later event first"
+            self.settled[lane, subject] = number
+
+    def knows(self, *, outward: bool = True) -> dict[str, tuple[int, int, int, dict[int, str]]]:
+        """Number, cursor, mark and exceptions of each lane of this node."""
+        lane, exception = tables.lane, tables.exception
+        with self.ledger.read() as connection:
+            lanes = connection.execute(select(lane).where(lane.c.outward == outward)).all()
+            said: dict[int, dict[int, str]] = {}
+            for row in connection.execute(select(exception)):
+                said.setdefault(row.lane, {})[row.number] = row.status
+        return {row.name: (row.number, row.cursor, row.mark, said.get(row.id, {})) for row in lanes}
+
+
+class Lanes:
+    def __init__(self) -> None:
+        shm = Path("/dev/shm")  # noqa: S108 (only this machine's tests write there, in a folder of their own)
+        self.folder = Path(tempfile.mkdtemp(prefix="lanes-", dir=shm if shm.is_dir() else None))
+        self.clock = Clock()
+        self.broker = MemoryBroker()
+        MemoryTransport(self.broker).ensure_topics(
+            [TopicSpec(name, partitions, {}) for name, partitions in Topology.topics.items()]
+        )
+        self.damaged: set[str] = set()
+        """Topics that lost records, or were made anew."""
+        self.moods: dict[tuple[str, str], str] = {}
+        self.keys = 0
+        self.acts: dict[str, tuple[Watched, Command, Future[Answer]]] = {}
+        """Those that were not answered yet, by idempotency key."""
+        self.done: dict[tuple[str, str], int] = {}
+        """How many acts were answered well, by stream and case."""
+        self.watched = [
+            Watched(self._node("ask", "1", ("answer", "2"))),
+            Watched(self._node("answer", "2", ("ask", "1"))),
+            Watched(self._node("ask", "2", ("answer", "2"))),
+        ]
+        for watched in self.watched:
+            self._wire(watched)
+
+    def _node(self, stage: str, code: str, to: tuple[str, str]) -> FaultyNode:
+        toy = Stage(stage, code, to)
+        node = FaultyNode(self.folder, self.broker, toy, self.clock)
+        toy.rule = lambda state, message: self._mood(node, state, message)
+        return node
+
+    def _mood(self, node: FaultyNode, state: State | None, message: Message) -> Decided | None:
+        if message.kind != "event":
+            return None
+        noted, away = (
+            (Noted(message.data.reason),),
+            Decided("waiting", "waits", "等 / waits", awaits="directory:9"),
+        )
+        match self.moods.get((node.stream, message.case)), message.source:
+            case "broken", _:
+                raise ZeroDivisionError
+            case "refusing", _:
+                said = Decided("refused", "no", "不 / no")
+            case "waiting", _:
+                said = away
+            case "ordering", "1/ask" if not (state and "first" in state.notes):
+                said = msgspec.structs.replace(away, awaits="term:2")
+            case "ordering", "2/ask":
+                said = Decided("applied", facts=(*noted, Noted("first")))
+            case "replying", _ if not message.data.reason.startswith("re:"):
+                reply = msgspec.structs.replace(message.data, reason="re:" + message.data.reason)
+                said = Decided("applied", facts=noted, out=(Out(node.stage.to, reply, 1),))
+            case _:
+                said = Decided("applied", facts=noted)
+        return said
+
+    # What is done, and what goes wrong.
+
+    def hand_over(self, at: int, case: str, times: int) -> None:
+        watched = self.watched[at]
+        self.keys += 1
+        key = f"k{self.keys}."
+        command = Command(
+            stream=watched.node.stream,
+            case=case,
+            data=Send(times=times, note=key),
+            actor="clerk",
+            acted_at=self.clock.now(),
+            key=key,
+            caller="hall",
+        )
+        self.acts[key] = (watched, command, watched.node.engine.writer.submit(command))
+
+    def step(self, at: int, part: str) -> None:
+        self._step(self.watched[at], part)
+
+    def broker_fault(self, fault: Fate, topic: str, count: int) -> None:
+        self.broker._ask(fault, count, topic)
+
+    def let_go(self, count: int, turn: int) -> None:
+        """Records that were held back arrive, in another order than they were sent."""
+        self.broker._held.rotate(turn)
+        self.broker.release(count)
+
+    def expire(self, topic: str, partition: int, left: int) -> None:
+        self.broker.start()
+        self.damaged.add(topic)
+        place = TopicPartition(topic, partition % Topology.topics[topic])
+        self.broker.delete_records(*place, self.broker.end(place) - left)
+
+    def make_anew(self, topic: str) -> None:
+        self.broker.start()
+        self.damaged.add(topic)
+        self.broker.delete_topic(topic)
+        MemoryTransport(self.broker).ensure_topics([TopicSpec(topic, Topology.topics[topic], {})])
+
+    def crash(self, at: int) -> None:
+        self._restart(self.watched[at])
+
+    def commit_fault(self, at: int, fault: CommitFault) -> None:
+        self.watched[at].node.faulty.commits.append(fault)
+
+    def send_fault(self, at: int, fault: SendFault) -> None:
+        self.watched[at].node.sends.append(fault)
+
+    def reading_fails(self, at: int, after: int) -> None:
+        self.watched[at].node.faulty.read_fails_in = after
+
+    def freeze(self, at: int) -> None:
+        """The process stands still, and another one takes over."""
+        self._take_over(self.watched[at])
+
+    def frozen_return(self, part: str) -> None:
+        """They may read, and send what is committed; they must write nothing, and learn that at the first commit."""
+        for watched in self.watched:
+            with watched.ledger.read() as connection:
+                before = connection.exec_driver_sql("PRAGMA data_version").scalar()
+                for engine in list(watched.frozen):
+                    try:
+                        getattr(engine, part).step(0)
+                    except (Fenced, Crashed):
+                        watched.frozen.remove(engine)
+                        engine.ledger.close()
+                    except (DBAPIError, TransportError):
+                        pass
+                assert connection.exec_driver_sql("PRAGMA data_version").scalar() == before
+
+    def change_mood(self, at: int, case: str, mood: str) -> None:
+        self.moods[self.watched[at].node.stream, case] = mood
+
+    def mend(self, at: int, case: str, *, refuse: bool) -> None:
+        node = self.watched[at].node
+        if refuse:
+            node.engine.writer.refuse_held(node.stream, case, "operator", "wrong", "不可 / wrong")
+        else:
+            self.moods.pop((node.stream, case), None)
+            node.engine.writer.release(node.stream, case)
+
+    # How it is run.
+
+    def _step(self, watched: Watched, part: str) -> bool:
+        engine = watched.node.engine
+        try:
+            return bool(getattr(engine, part).step(0))
+        except Crashed:
+            self._restart(watched)
+        except Fenced:
+            if engine is watched.node.engine:  # nobody took over: it fenced itself off, and is started again
+                assert watched.node.faulty.answer_lost, "fenced, and nobody took over"
+                self._restart(watched)
+        except (DBAPIError, TransportError):
+            pass
+        return True
+
+    def _step_all(self) -> bool:
+        worked = [self._step(watched, part) for watched in self.watched for part in ("writer", *PARTS)]
+        return any(worked)
+
+    def _restart(self, watched: Watched) -> None:
+        self.broker.start()
+        watched.node.restart()
+        self._wire(watched)
+
+    def _take_over(self, watched: Watched) -> None:
+        self.broker.start()
+        watched.node.faulty.commits.clear()  # the frozen one brings no third process
+        watched.frozen.append(watched.node.engine)
+        watched.node.open()
+        self._wire(watched)
+
+    def _wire(self, watched: Watched) -> None:
+        watched.node.faulty.take_over = lambda: self._take_over(watched)
+
+    def _answers(self) -> None:
+        for key, (_, command, future) in list(self.acts.items()):
+            if not future.done() or isinstance(future.exception(), Unavailable):
+                continue
+            del self.acts[key]
+            if future.exception() is None:
+                of = command.stream, command.case
+                self.done[of] = self.done.get(of, 0) + 1
+
+    def _receiver(self, lane: str) -> Watched:
+        topic = LaneName.parse(lane).topic
+        [found] = [w for w in self.watched if topic == f"kuayu.{w.node.stage.stage}.{w.node.stage.code}"]
+        return found
+
+    # What must hold after each step.
+
+    def check(self) -> None:
+        self._answers()
+        for watched in self.watched:
+            watched.read()  # asserts numbers without gaps, one decision for each, and case order
+        for watched in self.watched:
+            for name, (number, cursor, mark, exceptions) in watched.knows().items():
+                fates = self._receiver(name).taken.get(name, [])
+                assert number == len(watched.sent[name])
+                assert mark <= len(fates) <= number
+                assert mark <= number
+                assert cursor <= number
+                for at in range(1, mark + 1):
+                    known, true = exceptions.get(at, "applied"), fates[at - 1].status
+                    assert known == true or known not in FINAL, (
+                        f"{name} {at} is {true}, its sender says {known}"
+                    )
+                for entry, fate in zip(watched.sent[name], fates, strict=False):
+                    assert entry.lane_hash == fate.lane_hash
+
+    # How it ends.
+
+    def end(self) -> None:
+        """All faults cease; then nobody helps, but people who mend cases."""
+        self._heal()
+        self._until(self._known)
+        self._mend_all()
+        self._until(self._known)
+        self._check_end()
+
+    def close(self) -> None:
+        for watched in self.watched:
+            watched.node.kill()
+            watched.ledger.close()
+            for engine in watched.frozen:
+                engine.ledger.close()
+        shutil.rmtree(self.folder)
+
+    def _heal(self) -> None:
+        self.broker.start()
+        self.broker._fates.clear()
+        self.broker.release()
+        for watched in self.watched:
+            watched.node.faulty.commits.clear()
+            watched.node.faulty.read_fails_in = None
+            watched.node.sends.clear()
+
+    def _until(self, known: Callable[[], str]) -> None:
+        """Step and move the clock, with nobody's help, until everything is known; two days are enough."""
+        for _ in range(100):
+            for _ in range(200):
+                if not self._step_all():
+                    break
+            self.check()
+            unknown = known()
+            if not unknown:
+                return
+            self.clock.move(minutes=5)
+        raise AssertionError(unknown)
+
+    def _known(self) -> str:
+        """What a sender does not know yet as it is; empty if there is nothing."""
+        for watched in self.watched:
+            for name, (number, cursor, mark, exceptions) in watched.knows().items():
+                fates = self._receiver(name).taken.get(name, [])
+                if (cursor, mark, len(fates)) != (number, number, number):
+                    return f"{name}: {number} sent, cursor {cursor}, mark {mark}, {len(fates)} taken"
+                true = self._receiver(name).knows(outward=False)[name][3]
+                if exceptions != true:
+                    return f"{name}: {true}, its sender says {exceptions}"
+        return ""
+
+    def _mend_all(self) -> None:
+        self.moods.clear()
+        for _ in range(len(self.acts)):
+            for key, (watched, command, _) in list(self.acts.items()):
+                self.acts[key] = watched, command, watched.node.engine.writer.submit(command)
+            self._step_all()
+            self._answers()
+        for watched in self.watched:
+            for of in list(watched.node.engine.books.held):
+                watched.node.engine.writer.release(*of)
+        self._step_all()
+        while any(
+            watched.node.engine.books.held for watched in self.watched
+        ):  # only tombstones are left in front
+            for watched in self.watched:
+                for of, held in list(watched.node.engine.books.held.items()):
+                    assert held[0].code == "undecodable"
+                    watched.node.engine.writer.refuse_held(
+                        *of, "operator", "lost", "原件已失 / the original is lost"
+                    )
+            self._step_all()
+
+    def _check_end(self) -> None:
+        assert self.acts == {}
+        for watched in self.watched:
+            node = watched.node
+            assert node.engine.books.held == {}
+            assert {fate.status for fates in watched.taken.values() for fate in fates} <= set(FINAL)
+            for case in CASES:
+                assert watched.acts.get(case, 0) == self.done.get((node.stream, case), 0)
+            refused = [
+                f for lane in watched.sent for f in self._receiver(lane).taken[lane] if f.status == "refused"
+            ]
+            assert watched.refusals_told == len(refused)
+            self._check_sums(watched)
+            before = self._projections(node.ledger)
+            assert node.problems() == []
+            rebuild(node.ledger, node.engine.records, [])
+            assert self._projections(node.ledger) == before
+
+    def _check_sums(self, watched: Watched) -> None:
+        """Law 5: what was read is what became of it; a topic that lost records has only that much less."""
+        for place, at in watched.node.engine.books.positions.items():
+            if place.topic in CONTROL:
+                continue
+            assert at.quarantined == 0, "an honest event was taken for a forged one"
+            assert at.taken == watched.places.get(place, 0)
+            if place.topic not in self.damaged:
+                assert at.taken + at.duplicate + at.ahead == at.next == self.broker.end(place)
+
+    @staticmethod
+    def _projections(ledger: Ledger) -> list[Any]:
+        with ledger.read() as connection:
+            return [
+                connection.execute(select(table).order_by(*table.primary_key)).all()
+                for table in (tables.case, tables.timer)
+            ]
