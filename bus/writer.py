@@ -30,6 +30,8 @@ BATCH_ITEMS = 1_000
 """Items of one kind in one commit; beyond, the commit costs no less an item."""
 QUEUE_ITEMS = 10_000
 """Commands or read records that may wait; beyond, the queue is full."""
+TIMER_AGAIN = timedelta(seconds=10)
+"""Pause before timers are looked at again when one of them failed."""
 TICK = 0.25
 """Seconds after which the writer looks at the clock although nothing came."""
 
@@ -72,6 +74,7 @@ class Writer:
         self._acts: deque[Act] = deque()
         self._records: deque[Incoming] = deque()
         self._closed = False
+        self._timers_failed = False
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
@@ -277,6 +280,9 @@ class Writer:
             self._answering.answer(unit, now)
             if timers:
                 self.books.look_at_timers()
+            if self._timers_failed:
+                self._timers_failed = False
+                self.books.next_due = now + TIMER_AGAIN
         except DBAPIError as away:  # what is committed is not taken back for that: receipts are restated
             self._observer.alarm("receipts_wait", type(away).__name__)
 
@@ -303,8 +309,8 @@ class Writer:
         except DBAPIError:
             raise  # the ledger's trouble, not the timer's: it must not be lost for that
         except Exception as error:  # noqa: BLE001 - one timer must not stop the others
-            unit.take_back(point)
-            unit.timer_done(stream, subject, kind)
+            unit.take_back(point)  # it stays, and rings again: what the law attaches to it is not given up
+            self._timers_failed = True
             self._alarm(unit, "timer_failed", f"{stream} {subject} {kind}: {place_of(error)}")
 
     def _do(self, unit: Unit, act: Act) -> None:

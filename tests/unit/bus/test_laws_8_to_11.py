@@ -54,6 +54,26 @@ def test_law_8_a_timer_waits_while_its_case_is_held(pair: Any, wake: Any, said: 
     assert pair.answer.notes("1-a") == ("wake", "0")
 
 
+def test_law_8_a_timer_whose_handler_fails_is_not_given_up(pair: Any, wake: Any) -> None:
+    pair.ask.act("1-a", wake(at=pair.clock.now() + timedelta(hours=1)))
+    pair.ask.act("1-b", wake(at=pair.clock.now() + timedelta(hours=1)))
+
+    def broken(_state: Any, message: Any) -> Any:
+        if message.kind == "timer" and message.case == "1-a":
+            raise ZeroDivisionError
+
+    pair.ask.stage.rule = broken
+    pair.clock.move(hours=2)
+    pair.settle()
+    assert "timer_failed" in pair.ask.observed.kinds()
+    assert pair.ask.notes("1-a") == ("wake",)
+    assert pair.ask.notes("1-b") == ("wake", "timer:wake")
+    pair.ask.stage.rule = lambda _state, _message: None
+    pair.clock.move(seconds=30)
+    pair.settle()
+    assert pair.ask.notes("1-a") == ("wake", "timer:wake")
+
+
 def test_law_9_what_is_newer_than_known_waits_and_is_fetched(
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
