@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
-from random import getrandbits
+from random import Random
 from typing import NamedTuple
 from zlib import crc32
 
@@ -31,6 +31,8 @@ CAUSATION = "ce_causationid"
 DATASCHEMA = "ce_dataschema"
 CONTENT_TYPE = "content-type"
 TRACEPARENT = "traceparent"
+
+_bits = Random().getrandbits  # a generator of its own: ids of traces are no secrets, and nobody else's luck
 
 TYPE_PREFIX = "kuayu."
 SCHEMA_PREFIX = "urn:sha256:"
@@ -218,7 +220,7 @@ def partition_of(key: str, partitions: int) -> int:
 
 def new_trace() -> str:
     """A W3C `traceparent` that begins a trace."""
-    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
+    return f"00-{_bits(128):032x}-{_bits(64):016x}-01"
 
 
 def child_trace(parent: str) -> str:
@@ -226,4 +228,4 @@ def child_trace(parent: str) -> str:
     parts = parent.split("-")
     if len(parts) != 4 or len(parts[1]) != 32:  # noqa: PLR2004 - version-trace-span-flags
         return new_trace()
-    return f"00-{parts[1]}-{getrandbits(64):016x}-{parts[3]}"
+    return f"00-{parts[1]}-{_bits(64):016x}-{parts[3]}"

@@ -1,6 +1,6 @@
 """`python -m kuayu` is `kuayu`."""
 
-from kuayu.cli import app
+from kuayu.cli import run
 
 if __name__ == "__main__":
-    app()
+    run()

