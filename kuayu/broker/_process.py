@@ -15,6 +15,7 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from bus.transport.kafka_sockets import DIRECT
 from kuayu.broker._install import Distribution, install, locked
 from kuayu.broker._settings import HOST, ports_of, write_settings
 
@@ -46,6 +47,7 @@ def answers(bootstrap: str, timeout: float) -> bool:
             bootstrap_servers=bootstrap,
             bootstrap_timeout_ms=int(timeout * 1000),
             request_timeout_ms=int(timeout * 1000),
+            proxy_url=DIRECT,
         )
     except (OSError, KafkaError):
         return False

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from bus import Ledger
 from bus.ledger import tables
 from bus.transport import Outbound, TopicPartition, open_transport
+from bus.transport.kafka_sockets import DIRECT
 from jurisdictions import Required, Serves, load_directory
 from kuayu.broker import LocalBroker
 from kuayu.inspection import check_ledger
@@ -288,6 +289,6 @@ def expire(bootstrap: str, topic: str) -> None:
     ends = consumer.ends(10)
     consumer.close()
     transport.close()
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, proxy_url=DIRECT)
     admin.delete_records({KafkaPartition(place.topic, place.partition): end for place, end in ends.items()})
     admin.close()
