@@ -27,6 +27,8 @@ _log = structlog.get_logger()
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while something is away; the last one repeats."""
+WAIT_AT_MOST = 0.5
+"""Seconds that a thread waits for something to do: what a stop may take, and how often an idle node wakes up."""
 FETCH_EVERY = 1.0
 """Seconds between looks for schemas that events wait for."""
 
@@ -121,7 +123,7 @@ class Engine:
         tries = 0
         while not self._stop.is_set():
             try:
-                if not step(0.1) and self.writer.full:
+                if not step(WAIT_AT_MOST) and self.writer.full:
                     self._stop.wait(0.01)
                 tries = 0
             except (TransportError, DBAPIError) as away:

@@ -37,7 +37,7 @@ ROUND_SECONDS: Final = 15.0
 ROUND_CALLS: Final = 100
 """Calls to one endpoint in one round."""
 ENDPOINTS_AT_ONCE: Final = 8
-LOOK_EVERY: Final = 0.5
+LOOK_EVERY: Final = 1.0
 """Seconds between looks at an empty queue."""
 GONE: Final = 410
 
@@ -82,9 +82,8 @@ class WebhookSender:
         self._ledger = ledger
         self._clock = clock
         self._attempted = attempted
-        self._client = httpx.Client(
-            timeout=TIMEOUT, headers={"User-Agent": "kuayu-webhooks"}, trust_env=False
-        )
+        self._client: httpx.Client | None = None
+        """Made when there is somebody to call: it reads the machine's certificates, which takes its time."""
         self._pool = ThreadPoolExecutor(ENDPOINTS_AT_ONCE, thread_name_prefix="kuayu-webhook")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -100,7 +99,8 @@ class WebhookSender:
         if self._thread is not None:
             self._thread.join(timeout)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -114,12 +114,18 @@ class WebhookSender:
     def step(self) -> int:
         """One round over all endpoints; gives how many calls were made."""
         now = self._clock.now()
-        calls = [self._pool.submit(self._call_all, *due) for due in self._due(now)]
+        due = self._due(now)
+        if not due:
+            return 0
+        if self._client is None:
+            self._client = httpx.Client(
+                timeout=TIMEOUT, headers={"User-Agent": "kuayu-webhooks"}, trust_env=False
+            )
+        calls = [self._pool.submit(self._call_all, self._client, *each) for each in due]
         rounds = [call.result() for call in calls]
-        if rounds:
-            with self._ledger.engine.begin() as connection:
-                for done in rounds:
-                    _record(connection, done, now)
+        with self._ledger.engine.begin() as connection:
+            for done in rounds:
+                _record(connection, done, now)
         for endpoint, attempts in rounds:
             for attempt in attempts:
                 self._attempted(endpoint.id, "failed" if attempt.error else "delivered", attempt.seconds)
@@ -150,37 +156,38 @@ class WebhookSender:
                     found.append((endpoint, rows))
         return found
 
-    def _call_all(self, endpoint: Subscription, deliveries: Sequence[Waiting]) -> Round:
+    def _call_all(self, client: httpx.Client, endpoint: Subscription, deliveries: Sequence[Waiting]) -> Round:
         """Call one endpoint until it fails, or its round is over."""
         attempts: list[Attempt] = []
         until = time.monotonic() + ROUND_SECONDS
         for waiting in deliveries:
             if self._stop.is_set() or time.monotonic() > until:
                 break
-            attempts.append(self._call(endpoint, waiting))
+            attempts.append(_call(client, endpoint, waiting))
             if attempts[-1].error:
                 break
         return Round(endpoint, attempts)
 
-    def _call(self, endpoint: Subscription, waiting: Waiting) -> Attempt:
-        message_id = f"{endpoint.id}.{waiting.row}"
-        sent_at = datetime.now(UTC)  # the receiver checks it against its own wall clock
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": message_id,
-            "webhook-timestamp": str(int(sent_at.timestamp())),
-            "webhook-signature": Webhook(endpoint.secret).sign(message_id, sent_at, waiting.body),
-        }
-        started = time.perf_counter()
-        try:
-            with self._client.stream("POST", endpoint.url, content=waiting.body, headers=headers) as answer:
-                error = "" if answer.is_success else f"HTTP {answer.status_code}"
-                gone = answer.status_code == GONE
-                pause = answer.headers.get("retry-after", "")
-        except httpx.HTTPError as failed:
-            return Attempt(waiting, type(failed).__name__, time.perf_counter() - started)
-        seconds = time.perf_counter() - started
-        return Attempt(waiting, error, seconds, gone, float(pause) if pause.isdecimal() else 0.0)
+
+def _call(client: httpx.Client, endpoint: Subscription, waiting: Waiting) -> Attempt:
+    message_id = f"{endpoint.id}.{waiting.row}"
+    sent_at = datetime.now(UTC)  # the receiver checks it against its own wall clock
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(sent_at.timestamp())),
+        "webhook-signature": Webhook(endpoint.secret).sign(message_id, sent_at, waiting.body),
+    }
+    started = time.perf_counter()
+    try:
+        with client.stream("POST", endpoint.url, content=waiting.body, headers=headers) as answer:
+            error = "" if answer.is_success else f"HTTP {answer.status_code}"
+            gone = answer.status_code == GONE
+            pause = answer.headers.get("retry-after", "")
+    except httpx.HTTPError as failed:
+        return Attempt(waiting, type(failed).__name__, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Attempt(waiting, error, seconds, gone, float(pause) if pause.isdecimal() else 0.0)
 
 
 def _record(connection: Connection, done: Round, now: datetime) -> None:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from bus import Change, Ledger
-from bus.ledger import milliseconds
+from bus.ledger import insert_of, milliseconds
 from cases import AcceptanceStage, PickupStage, ReviewStage, Task, TaskKind
 from consumers.tables import NEVER, task
 
@@ -44,7 +43,7 @@ class Worklist:
             else:
                 ended[key] = {f"at_{name}": value for name, value in end.items()} | _parameters(key)
         if rows:
-            connection.execute(_UPSERT[connection.dialect.name], list(rows.values()))
+            connection.execute(_upsert(connection.dialect.name), list(rows.values()))
         if ended:
             connection.execute(_END, list(ended.values()))
 
@@ -81,9 +80,10 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")  # PostgreSQL stores none
 
 
+@cache
 def _upsert(dialect: str) -> Any:
     """Insert, or replace all but `opened`: the case came to this list when it came first."""
-    statement = (insert_postgresql if dialect == "postgresql" else insert_sqlite)(task)
+    statement = insert_of(dialect)(task)
     keys = ["stream", "subject"]
     changed = {
         column.name: statement.excluded[column.name]
@@ -93,7 +93,6 @@ def _upsert(dialect: str) -> Any:
     return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
-_UPSERT: Final = {dialect: _upsert(dialect) for dialect in ("sqlite", "postgresql")}
 _END: Final = (
     update(task)
     .where(task.c.stream == bindparam("at_stream"), task.c.subject == bindparam("at_subject"))

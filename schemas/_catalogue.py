@@ -13,6 +13,11 @@ from msgspec import Meta, Struct
 
 from schemas._source import NAMESPACE, ROOT
 
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # a PyYAML built without libyaml: slower, otherwise the same
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
 ANY_STAGE = "any"
 LOCAL = "local"
 INTAKE = "intake"
@@ -91,7 +96,7 @@ def load_catalogue(root: Path = ROOT) -> Catalogue:
     """
     text = (root / "catalogue.yaml").read_text("utf-8")
     try:
-        _refuse_repeated_keys(yaml.compose(text, yaml.SafeLoader))
+        _refuse_repeated_keys(yaml.compose(text, _Loader))
         return msgspec.yaml.decode(text, type=Catalogue)
     except (yaml.YAMLError, msgspec.DecodeError) as error:
         raise CatalogueError(f"catalogue.yaml: {error}") from error

@@ -2,7 +2,7 @@
 
 from bus.ledger import merkle, tables
 from bus.ledger.entry import Entry, Kind
-from bus.ledger.store import CaseRow, Head, Ledger, find_case, instant, milliseconds, upsert
+from bus.ledger.store import CaseRow, Head, Ledger, find_case, insert_of, instant, milliseconds, upsert
 
 __all__ = [
     "CaseRow",
@@ -11,6 +11,7 @@ __all__ = [
     "Kind",
     "Ledger",
     "find_case",
+    "insert_of",
     "instant",
     "merkle",
     "milliseconds",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,8 +24,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from bus.errors import Fenced
 from bus.ledger import merkle
@@ -243,13 +242,18 @@ def _insert(table: Table, dialect: Dialect, columns: tuple[str, ...]) -> str:
 @lru_cache(maxsize=256)
 def _upsert(table: Table, dialect: Dialect) -> tuple[Executable, str]:
     """The statement, and its text if all values can go to the driver as they are."""
-    statement = (insert_postgresql if dialect.name == "postgresql" else insert_sqlite)(table)
+    statement = insert_of(dialect.name)(table)
     keys = [column.name for column in table.primary_key]
     changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
     whole = statement.on_conflict_do_update(index_elements=keys, set_=changed)
     if not all(isinstance(column.type, PLAIN) for column in table.c):
         return whole, ""
     return whole, str(whole.compile(dialect=dialect, column_keys=[column.name for column in table.c]))
+
+
+def insert_of(dialect: str) -> Any:
+    """The `insert` that can replace on conflict, of "sqlite" or "postgresql": only the one in use is loaded."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert
 
 
 def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:

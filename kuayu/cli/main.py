@@ -89,6 +89,9 @@ def node(
 
     Example: `KUAYU_HTTP=127.0.0.1:8101 kuayu node 430100 --stage review`
     """
+    from kuayu.process import loading
+
+    loading()
     from pydantic import ValidationError
     from sqlalchemy.exc import SQLAlchemyError
 
