@@ -141,11 +141,18 @@ class Application:
 
     # Events that took their number.
 
-    def event(self, unit: Unit, stream: str, lane: Lane, entry: Entry, envelope: Envelope) -> str:
-        """Take an event whose number is next: applied, refused, waiting or parked (laws 3 and 5)."""
+    def event(
+        self, unit: Unit, stream: str, lane: Lane, entry: Entry, envelope: Envelope, failure: str = ""
+    ) -> str:
+        """Take an event whose number is next: applied, refused, waiting or parked (laws 3 and 5).
+
+        `failure` says why the ledger did not take what came of it before: then it is not tried, but parked.
+        """
         held = unit.held_rows(stream, entry.subject)
         if held and not may_overtake(held, lane.name):
             return hold(unit, lane, entry, "waiting", "behind", f"row {held[0].row}", f"row:{held[0].row}")
+        if failure:
+            return hold(unit, lane, entry, "parked", "not_storable", failure, "")
         point = unit.mark()
         try:
             data = self.records.event(entry, envelope)

@@ -170,12 +170,12 @@ class Books:
             )
             with self.ledger.read() as connection:
                 found = list(connection.execute(query))
-            for subject in subjects:
-                self.cases[stream, subject] = None
             handler = self.handlers[stream]
+            cases: dict[CaseKey, Case | None] = dict.fromkeys((stream, subject) for subject in subjects)
             for subject, version, blob in found:
                 state = msgspec.msgpack.decode(blob, type=handler.state_type)
-                self.cases[stream, subject] = Case(version, state, tuple(handler.view(state).timers))
+                cases[stream, subject] = Case(version, state, tuple(handler.view(state).timers))
+            self.cases.update(cases)  # all of them or none: one that can't be read must not seem to be absent
 
     def fetch_answers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Answered]:
         """What these idempotency keys were answered before."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Books
 from bus.errors import Fenced
+from bus.failures import Failure, classify
 from bus.inbox import Inbox
 from bus.ledger import Ledger
 from bus.protocols import Clock, Handler, Intake, Observer, Projection, SchemaSource, Topology
@@ -126,19 +126,24 @@ class Engine:
                 if not step(WAIT_AT_MOST) and self.writer.full:
                     self._stop.wait(0.01)
                 tries = 0
-            except (TransportError, DBAPIError) as away:
+            except BaseException as error:  # noqa: BLE001 - told apart by its class
+                if classify(error) is not Failure.AWAY:
+                    self._fail(name, error)
+                    return
                 pause = PAUSES[min(tries, len(PAUSES) - 1)]
                 tries += 1
-                detail = str(away) if isinstance(away, TransportError) else place_of(away)
+                detail = str(error) if isinstance(error, TransportError) else place_of(error)
                 self._observer.alarm(f"{name}_waits", detail)
                 self._stop.wait(pause)
-            except BaseException as fatal:  # noqa: BLE001 - whatever it is, going on would be guessing
-                self.failure = fatal
-                self._stop.set()
-                self.writer.close()
-                kind = "fenced" if isinstance(fatal, Fenced) else f"{name}_failed"
-                self._observer.alarm(kind, place_of(fatal))
-                _log.critical("engine_stopped", thread=name, error=place_of(fatal))
+
+    def _fail(self, name: str, fatal: BaseException) -> None:
+        """Stop everything, and say why: going on would be guessing."""
+        self.failure = fatal
+        self._stop.set()
+        self.writer.close()
+        kind = "fenced" if isinstance(fatal, Fenced) else f"{name}_failed"
+        self._observer.alarm(kind, place_of(fatal))
+        _log.critical("engine_stopped", thread=name, error=place_of(fatal))
 
     def _fetch(self, _timeout: float) -> bool:
         """Ask for the schemas that held events wait for (law 9)."""

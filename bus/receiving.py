@@ -4,12 +4,12 @@ Below the lane's mark it is a duplicate, dropped and answered; the next number i
 and the sender is asked to go back. What is not verified never takes a number: it is quarantined.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bus import envelope as env
-from bus.application import Application
+from bus.application import Application, place_of
 from bus.books import Lane
 from bus.envelope import Envelope, LaneName, Malformed
 from bus.errors import CommandRefused
@@ -19,6 +19,9 @@ from bus.transport import Record, TopicPartition
 from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Unit
 from schemas import Codec, CodecError
 from schemas.models import Receipt, ResendRequested, Tombstone
+
+MAX_SUBJECT = 200
+"""Characters of a case id; ours have 33, and a database's index takes no keys without bound."""
 
 
 class Garbage(NamedTuple):
@@ -37,6 +40,8 @@ class LaneEvent(NamedTuple):
     stream: str
     digest: bytes
     lane_hash: bytes
+    failure: str = ""
+    """Why the ledger did not take it as it is; then it takes its number and is parked."""
 
 
 class Control(NamedTuple):
@@ -86,12 +91,16 @@ class Reader:
             return self._event(record, headers, envelope)
         except (Malformed, CodecError) as wrong:
             return Garbage(record, str(wrong))
+        except Exception as error:  # noqa: BLE001 - law 5: what can't be read is this record's own trouble
+            return Garbage(record, f"can't be read: {place_of(error)}")
 
     def _event(self, record: Record, headers: Mapping[str, bytes], envelope: Envelope) -> LaneEvent:
         if record.value is None:
             raise Malformed("no body")
         if record.key != envelope.subject.encode() or not envelope.subject:
             raise Malformed("the key is not the case id of ce_subject")
+        if len(envelope.subject) > MAX_SUBJECT:
+            raise Malformed(f"ce_subject has {len(envelope.subject)} characters, {MAX_SUBJECT} are allowed")
         if "\0" in envelope.subject or "\0" in envelope.type:  # PostgreSQL stores none
             raise Malformed("ce_subject or ce_type contains a zero byte")
         source_stage = self._check_lane(record, envelope)
@@ -153,8 +162,24 @@ class Reader:
             if type(data).__name__ != intake.type:
                 raise Malformed(f"expected {intake.type}, found {type(data).__name__}")  # noqa: TRY301 - answered
             return Submission(record, intake, data, intake.command(record, data), None)
-        except (Malformed, CodecError, CommandRefused) as wrong:
+        except Exception as wrong:  # noqa: BLE001 - every submission is answered
             return Submission(record, intake, data, None, wrong)
+
+
+def fallbacks(incoming: Incoming, failure: Exception) -> Iterator[Incoming]:
+    """What can still be done with a record that the ledger does not take as it is, the mildest first.
+
+    An event takes its number and is parked, a submission is answered with the error; if even that is not taken,
+    as it is with what belongs to no case, it is quarantined.
+    """
+    why = place_of(failure)
+    match incoming:
+        case LaneEvent():
+            yield incoming._replace(failure=why)
+        case Submission(command=Command()):
+            told = CommandRefused("not_storable", "无法保存 / the ledger can't store this")
+            yield incoming._replace(command=None, error=told)
+    yield Garbage(incoming.record, f"the ledger does not take it: {why}")
 
 
 def quarantine(unit: Unit, garbage: Garbage) -> str:
@@ -214,7 +239,7 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
         place=(record.topic, record.partition, record.offset),
         id=envelope.id,
     )
-    outcome = application.event(unit, event.stream, lane, entry, envelope)
+    outcome = application.event(unit, event.stream, lane, entry, envelope, event.failure)
     unit.move(place, record.offset, "taken")
     unit.receipt(lane, envelope.number)
     return outcome

@@ -12,16 +12,17 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from bus import receipts
 from bus.answering import Answering, Teller
 from bus.application import Application, place_of
 from bus.books import Books, Lane
-from bus.errors import BusError, Busy, CommandRefused, Fenced, Unavailable
+from bus.errors import Busy, CommandRefused, Fenced, Unavailable
+from bus.failures import Failure, classify
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
-from bus.receiving import Control, Garbage, Incoming, LaneEvent, Submission, quarantine, receive
+from bus.receiving import Control, Garbage, Incoming, LaneEvent, Submission, fallbacks, quarantine, receive
 from bus.sending import CannotSendError
 from bus.transport import TopicPartition
 from bus.unit import Unit
@@ -170,9 +171,7 @@ class Writer:
         self._answering.restate(now)
         if not (acts or records or timers or self._moved()):
             return False
-        try:
-            self._batch(now, timers, acts, records)
-        except (DataError, IntegrityError):
+        if self._batch(now, timers, acts, records) is not None:
             self._one_by_one(now, timers, acts, records)
         return True
 
@@ -225,30 +224,35 @@ class Writer:
         acts: list[Act],
         records: list[Incoming],
     ) -> None:
-        """The database refused a batch for what is in it: find the item, let it fail alone."""
+        """A batch failed for something in it: find the item, let it fail alone."""
         for timer in timers:
-            self._alone(now, [timer], [], [])
+            failure = self._batch(now, [timer], [], [])
+            if failure is not None:  # it stays, and rings again
+                self._timers_failed = True
+                self._observer.alarm("timer_failed", f"{' '.join(timer[:3])}: {place_of(failure)}")
         while acts:
-            self._alone(now, [], acts[:1], [])
+            failure = self._batch(now, [], acts[:1], [])
+            if failure is not None:
+                acts[0].done.set_exception(_refusal(failure))
             del acts[0]
         while records:
-            self._alone(now, [], [], records[:1])
+            self._set_aside(now, records[0])
             del records[0]
+        self._rest_timers(now)
 
-    def _alone(
-        self,
-        now: datetime,
-        timers: list[tuple[str, str, str, datetime]],
-        acts: list[Act],
-        records: list[Incoming],
-    ) -> None:
-        try:
-            self._batch(now, timers, acts, records)
-        except (DataError, IntegrityError):
-            if not acts:
-                raise BusError("the ledger refuses a record; see the log") from None
-            refused = CommandRefused("not_storable", "无法保存 / the ledger can't store this")
-            acts[0].done.set_exception(refused)
+    def _set_aside(self, now: datetime, record: Incoming) -> None:
+        """Take a record that a batch may have failed for; if it is the one, the mildest other way that is left.
+
+        Raises:
+            Exception: not even that can be written, so it is not the record's fault.
+        """
+        failure = self._batch(now, [], [], [record])
+        if failure is None:
+            return
+        for other in fallbacks(record, failure):
+            if self._batch(now, [], [], [other]) is None:
+                return
+        raise failure
 
     def _batch(
         self,
@@ -256,8 +260,38 @@ class Writer:
         timers: Sequence[tuple[str, str, str, datetime]],
         acts: Sequence[Act],
         records: Sequence[Incoming],
-    ) -> None:
+    ) -> Exception | None:
+        """Apply and commit these. Returns why not if that lies in one of them: then nothing was changed."""
         unit = Unit(self.books, now)
+        try:
+            self._make_up(unit, timers, acts, records)
+            if not unit.empty:
+                started = time.perf_counter()
+                unit.commit(self._projections)
+                seconds = time.perf_counter() - started
+                self._observer.committed(seconds, len(timers) + len(acts) + len(records), len(unit.entries))
+        except Exception as error:
+            if classify(error) is Failure.OWN:
+                return error
+            self._doubtful = self._doubtful or isinstance(error, DBAPIError)
+            raise
+        self._after(unit)
+        try:
+            self._answering.answer(unit, now)
+            if timers:
+                self.books.look_at_timers()
+            self._rest_timers(now)
+        except DBAPIError as away:  # what is committed is not taken back for that: receipts are restated
+            self._observer.alarm("receipts_wait", type(away).__name__)
+        return None
+
+    def _make_up(
+        self,
+        unit: Unit,
+        timers: Sequence[tuple[str, str, str, datetime]],
+        acts: Sequence[Act],
+        records: Sequence[Incoming],
+    ) -> None:
         self._prefetch(unit, timers, acts, records)
         for timer in timers:
             self._timer(unit, *timer)
@@ -266,25 +300,12 @@ class Writer:
         for record in records:
             self._take(unit, record)
         self._cursors(unit)
-        if not unit.empty:
-            started = time.perf_counter()
-            try:
-                unit.commit(self._projections)
-            except DBAPIError:
-                self._doubtful = True
-                raise
-            seconds = time.perf_counter() - started
-            self._observer.committed(seconds, len(timers) + len(acts) + len(records), len(unit.entries))
-        self._after(unit)
-        try:
-            self._answering.answer(unit, now)
-            if timers:
-                self.books.look_at_timers()
-            if self._timers_failed:
-                self._timers_failed = False
-                self.books.next_due = now + TIMER_AGAIN
-        except DBAPIError as away:  # what is committed is not taken back for that: receipts are restated
-            self._observer.alarm("receipts_wait", type(away).__name__)
+
+    def _rest_timers(self, now: datetime) -> None:
+        """Timers that failed ring again after a while, not at once."""
+        if self._timers_failed:
+            self._timers_failed = False
+            self.books.next_due = now + TIMER_AGAIN
 
     def _prefetch(
         self,
@@ -297,7 +318,9 @@ class Writer:
         commands += [r.command for r in records if isinstance(r, Submission) and r.command]
         cases = [(timer[0], timer[1]) for timer in timers]
         cases += [(command.stream, command.case) for command in commands]
-        cases += [(r.stream, r.envelope.subject) for r in records if isinstance(r, LaneEvent)]
+        cases += [
+            (r.stream, r.envelope.subject) for r in records if isinstance(r, LaneEvent) and not r.failure
+        ]
         self.books.fetch_cases(dict.fromkeys(cases))
         keys = [(command.caller, command.key) for command in commands if command.key]
         unit.known_answers = self.books.fetch_answers(list(dict.fromkeys(keys)))
@@ -426,3 +449,10 @@ class Writer:
             self._observer.changed(unit.changes)
         for done in unit.after:
             done()
+
+
+def _refusal(failure: Exception) -> Exception:
+    """What a caller is told whose act the ledger does not take."""
+    if isinstance(failure, DBAPIError):
+        return CommandRefused("not_storable", "无法保存 / the ledger can't store this")
+    return failure

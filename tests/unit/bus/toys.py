@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bus import Answer, Command, Engine, Ledger, Message
+from bus import Answer, Command, Engine, Ledger, Message, Projection
 from bus.books import Lane
 from bus.envelope import partition_of
 from bus.transport import MemoryBroker, MemoryTransport
@@ -169,6 +169,7 @@ class Node:
         self.stage = stage
         self.clock = clock
         self.observed = Observed()
+        self.projections: list[Projection] = []
         self.tampered = False
         """A test that damages this ledger says so; every other ledger must be sound in the end."""
         self.reach_ledger().create()
@@ -189,6 +190,7 @@ class Node:
             schemas=load_schemas(),
             topology=Topology(),
             observer=self.observed,
+            projections=self.projections,
             clock=self.clock,
             client=f"{self.stage.code}.{self.stage.stage}",
         )
