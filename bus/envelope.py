@@ -38,6 +38,11 @@ TYPE_PREFIX = "kuayu."
 SCHEMA_PREFIX = "urn:sha256:"
 AVRO = b"application/vnd.confluent.avro"
 NO_HASH = bytes(32)
+DIGEST_BYTES = 32
+LANE_AT_MOST = 600
+"""Characters: two names of topics, which Kafka bounds at 249, and their partitions."""
+INSTANT_AT_MOST = 40
+"""Characters. What is read is cached, so a longer one would be kept."""
 
 RECEIPT = "Receipt"
 RESEND_REQUESTED = "ResendRequested"
@@ -69,6 +74,8 @@ class LaneName(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "LaneName":
         """Raises Malformed."""
+        if len(text) > LANE_AT_MOST:
+            raise Malformed(f"{LANE}: longer than {LANE_AT_MOST} characters")
         try:
             left, right = text.split(">")
             source, source_partition = left.rsplit("/", 1)
@@ -130,13 +137,19 @@ def stamp(instant: datetime) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _instant(header: str, text: str) -> datetime:
+    if len(text) > INSTANT_AT_MOST:
+        raise Malformed(f"{header}: longer than {INSTANT_AT_MOST} characters")
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        utc = instant.astimezone(UTC)
+    except (
+        ValueError,
+        OverflowError,
+    ):  # the latter: on the first or last day of all, and elsewhere not in UTC
         raise Malformed(f"{header}: not an RFC 3339 time") from None
     if instant.tzinfo is None:
         raise Malformed(f"{header}: has no time zone")
-    return instant.astimezone(UTC)
+    return utc
 
 
 def _count(header: str, text: str) -> int:
@@ -162,6 +175,8 @@ def read(headers: Mapping[str, bytes]) -> Envelope:
     try:
         digest = bytes.fromhex(texts[DATASCHEMA].removeprefix(SCHEMA_PREFIX))
     except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_BYTES:
         raise Malformed(f"{DATASCHEMA}: not {SCHEMA_PREFIX} and 64 hexadecimal digits") from None
     return Envelope(
         id=texts[ID],

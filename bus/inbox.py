@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from bus.books import Books
 from bus.protocols import Clock, Observer
 from bus.receiving import Reader
-from bus.transport import Consumer, OutOfRangeError, RetriableError, TopicPartition
+from bus.transport import Consumer, OutOfRangeError, Record, RetriableError, TopicPartition
 from bus.writer import Writer
 
 READ_AT_MOST = 1_000
@@ -39,6 +39,8 @@ class Inbox:
         self._clock = clock
         self._places = places
         self._books = books
+        self._unread: Sequence[Record] = ()
+        """Polled, and not yet read: reading a submission may need the ledger, which may be away."""
         self._tell_at = clock.now() + TELL_EVERY
         self.lag: Mapping[TopicPartition, int] = {}
         """Records not yet applied, for each partition, as of the last look."""
@@ -53,6 +55,7 @@ class Inbox:
 
         Raises:
             RetriableError: the broker can't be reached now.
+            DBAPIError: the ledger can't be read now; what was polled is kept.
         """
         now = self._clock.now()
         if now >= self._tell_at:
@@ -61,15 +64,18 @@ class Inbox:
         if self._writer.full:
             return False  # reading waits for the ledger; the broker keeps the rest
         try:
-            records = self._consumer.poll(timeout, READ_AT_MOST)
+            self._unread = self._unread or self._consumer.poll(timeout, READ_AT_MOST)
         except OutOfRangeError as lost:
             self._observer.alarm("position_lost", str(lost))
             self._consumer.seek(lost.place, lost.earliest)
             return True
-        if records:
-            incoming = [read for record in records if (read := self._reader.read(record)) is not None]
-            self._writer.offer(incoming)
-        return bool(records)
+        if not self._unread:
+            return False
+        self._writer.offer(
+            [read for record in self._unread if (read := self._reader.read(record)) is not None]
+        )
+        self._unread = ()
+        return True
 
     def _look(self, now: datetime) -> None:
         """Count the lag, and tell the broker where we are."""

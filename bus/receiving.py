@@ -22,6 +22,8 @@ from schemas.models import Receipt, ResendRequested, Tombstone
 
 MAX_SUBJECT = 200
 """Characters of a case id; ours have 33, and a database's index takes no keys without bound."""
+REASON_AT_MOST = 300
+"""Characters kept of why a record is garbage: it may repeat what its sender wrote."""
 
 
 class Garbage(NamedTuple):
@@ -90,7 +92,7 @@ class Reader:
                 return self._control(record, envelope)
             return self._event(record, headers, envelope)
         except (Malformed, CodecError) as wrong:
-            return Garbage(record, str(wrong))
+            return Garbage(record, str(wrong)[:REASON_AT_MOST])
         except Exception as error:  # noqa: BLE001 - law 5: what can't be read is this record's own trouble
             return Garbage(record, f"can't be read: {place_of(error)}")
 

@@ -7,6 +7,8 @@ committed was never told to anybody. Serials of refused or repeated submissions 
 """
 
 import hashlib
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime
 from threading import Lock
@@ -22,6 +24,10 @@ from jurisdictions import CHINA_TIME
 from producers.tables import case_serial, submission
 from schemas.models import CaseSubmitted
 
+COUNTS_KEPT = 10_000
+"""Counts in memory, about. There is one for each item and day, and for each code that somebody made up."""
+COUNT_IDLE = 600.0
+"""Seconds without use after which a count may be forgotten: what was given out of it is long in the table, or refused."""
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -31,7 +37,8 @@ class Submissions:
     def __init__(self, code: str, ledger: Ledger) -> None:
         self._code = code
         self._ledger = ledger
-        self._next: dict[tuple[str, date], int] = {}
+        self._next: OrderedDict[tuple[str, date], tuple[int, float]] = OrderedDict()
+        """The next serial, and when (monotonic seconds) it was last asked for; in the order of these times."""
         self._lock = Lock()
 
     def command(
@@ -52,12 +59,20 @@ class Submissions:
 
     def _take(self, item: str, day: date) -> int:
         with self._lock:
-            if (item, day) not in self._next:
+            if (item, day) in self._next:
+                serial = self._next[item, day][0]
+            else:
                 with self._ledger.read() as connection:
-                    self._next[item, day] = _stored(connection, item, day)
-            serial = self._next[item, day]
-            self._next[item, day] = serial + 1
+                    serial = _stored(connection, item, day)
+            self._keep((item, day), serial + 1)
             return serial
+
+    def _keep(self, key: tuple[str, date], serial: int) -> None:
+        now = time.monotonic()
+        self._next[key] = (serial, now)
+        self._next.move_to_end(key)
+        while len(self._next) > COUNTS_KEPT and next(iter(self._next.values()))[1] < now - COUNT_IDLE:
+            self._next.popitem(last=False)
 
     # The projection.
 
@@ -81,9 +96,9 @@ class Submissions:
             used[key] = max(data.serial + 1, used.get(key, 0))
         with self._lock:
             for key, first_free in used.items():  # what is in memory is ahead of the table, save at a rebuild
-                known = self._next[key] if key in self._next else _stored(connection, *key)
-                self._next[key] = max(first_free, known)
-            return [{"item": item, "day": day, "next": self._next[item, day]} for item, day in used]
+                known = self._next[key][0] if key in self._next else _stored(connection, *key)
+                self._keep(key, max(first_free, known))
+            return [{"item": item, "day": day, "next": self._next[item, day][0]} for item, day in used]
 
     def clear(self, connection: Connection) -> None:
         """Empty the tables before a rebuild; what is given out in memory stays given out."""

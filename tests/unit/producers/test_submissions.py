@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,3 +114,18 @@ def test_a_digest_is_of_what_is_said(ledger: Ledger) -> None:
     assert take(made).digest == take(made).digest
     changed: CaseSubmitted = msgspec.structs.replace(APPLICATION, reference="other")
     assert digest(changed) != digest(APPLICATION)
+
+
+def test_counts_of_codes_that_were_made_up_are_not_kept_for_ever(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Submissions("430200", ledger)
+    now = 0.0
+    monkeypatch.setattr("producers.submissions.COUNTS_KEPT", 10)
+    monkeypatch.setattr("producers.submissions.time.monotonic", lambda: now)
+    commit(ledger, made, [take(made), take(made)])
+    for number in range(50):
+        now += 100
+        take(made, item=f"{number:031}")
+    assert len(made._next) <= 10
+    assert serial(take(made)) == 2  # forgotten, and found in the table
