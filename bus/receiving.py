@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from sqlalchemy.exc import DBAPIError
+
 from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Lane
@@ -81,7 +83,11 @@ class Reader:
         self._intakes = intakes
 
     def read(self, record: Record) -> Incoming | None:
-        """What a record is; None for a receipt to another ledger of this jurisdiction."""
+        """What a record is; None for a receipt to another ledger of this jurisdiction.
+
+        Raises:
+            DBAPIError: an intake needs the ledger, which can't be read now.
+        """
         intake = self._intakes.get(record.topic)
         if intake is not None:
             return self._submission(record, intake)
@@ -164,6 +170,8 @@ class Reader:
             if type(data).__name__ != intake.type:
                 raise Malformed(f"expected {intake.type}, found {type(data).__name__}")  # noqa: TRY301 - answered
             return Submission(record, intake, data, intake.command(record, data), None)
+        except DBAPIError:
+            raise  # the ledger's trouble, not the submission's: it is read again
         except Exception as wrong:  # noqa: BLE001 - every submission is answered
             return Submission(record, intake, data, None, wrong)
 

@@ -40,6 +40,7 @@ def judged(record: Record) -> Any:
     assert read is None or isinstance(read, Garbage | LaneEvent | Control)
     if isinstance(read, Garbage):
         assert 0 < len(read.reason) <= REASON_AT_MOST
+        assert not read.reason.startswith("can't be read"), "an error that was not thought of"
     return read
 
 
