@@ -74,7 +74,7 @@ class Application:
             message,
             decision,
             value=msgspec.msgpack.encode(command.data),
-            headers=((env.TRACEPARENT, command.trace.encode()),) if command.trace else (),
+            head=command.trace.encode(),
         )
         state = self._fold(unit, command.stream, case, message, decision, entry, command.trace)
         if command.key:
@@ -195,7 +195,7 @@ class Application:
         gone = 0
         for row in unit.held_rows(stream, subject):
             entry = stored(unit, row.row)
-            envelope = env.read(dict(entry.headers))
+            envelope = env.read(entry.head)
             point = unit.mark()
             try:
                 data = self.records.event(entry, envelope)
@@ -254,7 +254,7 @@ class Application:
         settled = self._local(unit, stream, message, decision, cause=entry.row)
         if decision.outcome == "applied":
             unhold(unit, entry, row, None)
-            trace = dict(entry.headers).get(env.TRACEPARENT, b"").decode()
+            trace = env.read(entry.head).trace
             self._fold(unit, stream, case, message, decision, settled, trace)
         else:
             unit.append(settled)
@@ -295,8 +295,7 @@ class Application:
         state = case.state if case else None
         for fact in decision.facts:
             state = handler.evolve(state, fact)
-        timers = tuple(handler.view(state).timers)
-        unit.set_case(stream, message.case, Case(entry.row, state, timers))
+        unit.set_case(stream, message.case, Case(entry.row, state, handler.view(state)))
         for outgoing in decision.out:
             self.sending.send(unit, (handler.stage, handler.code), outgoing, message, trace, entry.row)
         unit.changes.append(Change(entry.row, stream, message, decision.facts, state))

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
-from bus.ledger import Entry, Head, Ledger, instant, milliseconds, tables
-from bus.protocols import Handler
+from bus.ledger import Entry, Head, Ledger, among, instant, milliseconds, tables
+from bus.protocols import Handler, View
 from bus.transport import TopicPartition
 
 
@@ -32,13 +32,33 @@ class Lane(NamedTuple):
     """Of the newest receipt that counted, so that an older one that comes late does not."""
     stopped: str = ""
 
+    def at(self, number: int, running_hash: bytes) -> "Lane":
+        """The same lane after one more event."""
+        return Lane(
+            self.id,
+            self.outward,
+            self.name,
+            self.incarnation,
+            number,
+            running_hash,
+            self.cursor,
+            self.mark,
+            self.peer_incarnation,
+            self.peer_row,
+            self.stopped,
+        )
+
 
 class Case(NamedTuple):
     """A case as the writer holds it."""
 
     version: int
     state: Any
-    timers: tuple[tuple[str, datetime], ...]
+    view: View
+
+    @property
+    def timers(self) -> Sequence[tuple[str, datetime]]:
+        return self.view.timers
 
 
 class Position(NamedTuple):
@@ -162,31 +182,31 @@ class Books:
         for stream, subject in keys:
             if (stream, subject) not in self.cases:
                 wanted.setdefault(stream, []).append(subject)
+        columns = ("subject", "version", "state")
         for stream, subjects in wanted.items():
-            table = tables.case
-            query = select(table.c.subject, table.c.version, table.c.state).where(
-                table.c.stream == stream,
-                table.c.subject.in_(subjects),
-            )
             with self.ledger.read() as connection:
-                found = list(connection.execute(query))
+                found = among(connection, tables.case, columns, (stream,), subjects)
             handler = self.handlers[stream]
             cases: dict[CaseKey, Case | None] = dict.fromkeys((stream, subject) for subject in subjects)
             for subject, version, blob in found:
                 state = msgspec.msgpack.decode(blob, type=handler.state_type)
-                cases[stream, subject] = Case(version, state, tuple(handler.view(state).timers))
+                cases[stream, subject] = Case(version, state, handler.view(state))
             self.cases.update(cases)  # all of them or none: one that can't be read must not seem to be absent
 
     def fetch_answers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Answered]:
         """What these idempotency keys were answered before."""
         if not keys:
             return {}
+        by_caller: dict[str, list[str]] = {}
+        for caller, key in keys:
+            by_caller.setdefault(caller, []).append(key)
         table = tables.answer
         with self.ledger.read() as connection:
-            rows = list(
-                connection.execute(select(table).where(tuple_(table.c.caller, table.c.key).in_(keys)))
-            )
-        return {(row[0], row[1]): Answered(*row[2:]) for row in rows}
+            return {
+                (row[0], row[1]): Answered(*row[2:])
+                for caller, wanted in by_caller.items()
+                for row in among(connection, table, table.columns.keys(), (caller,), wanted)
+            }
 
     def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
         """What is not simply applied within these numbers of a lane."""

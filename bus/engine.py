@@ -154,7 +154,7 @@ class Engine:
                 digest = bytes.fromhex(rows[0].awaits.removeprefix("schema:"))
                 if digest not in wanted:
                     entry = self.books.entry(rows[0].row)
-                    source = env.read(dict(entry.headers)).source
+                    source = env.read(entry.head).source
                     wanted[digest] = (int.from_bytes(entry.value[1:5], "big"), source)
         for digest, (schema_id, source) in wanted.items():
             text = self._source.fetch(schema_id, digest, source) if self._source else None

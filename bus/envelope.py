@@ -4,11 +4,12 @@ Extensions: `lane`, `incarnation`, `sequence` and `lanehash` place the event in 
 holder's term (law 7); `recordedat` stands beside `time`, which is when the person acted (law 8).
 """
 
-import hashlib
-import struct
+import re
+from binascii import unhexlify
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
 from operator import itemgetter
 from random import Random
 from typing import NamedTuple
@@ -36,7 +37,7 @@ _bits = Random().getrandbits  # a generator of its own: ids of traces are no sec
 
 TYPE_PREFIX = "kuayu."
 SCHEMA_PREFIX = "urn:sha256:"
-AVRO = b"application/vnd.confluent.avro"
+AVRO = "application/vnd.confluent.avro"
 NO_HASH = bytes(32)
 DIGEST_BYTES = 32
 LANE_AT_MOST = 600
@@ -48,12 +49,13 @@ RECEIPT = "Receipt"
 RESEND_REQUESTED = "ResendRequested"
 TOMBSTONE = "Tombstone"
 
-_DIGESTED = (
-    ID, TYPE, SOURCE, SUBJECT, TIME, RECORDED_AT, LANE, INCARNATION, SEQUENCE,
+NAMES = (
+    SPECVERSION, ID, TYPE, SOURCE, SUBJECT, TIME, RECORDED_AT, LANE, INCARNATION, SEQUENCE,
     TERM, CORRELATION, CAUSATION, DATASCHEMA, CONTENT_TYPE, TRACEPARENT,
 )  # fmt: skip
-_digested = itemgetter(*_DIGESTED)
-_lengths = struct.Struct(f">{len(_DIGESTED) + 1}I").pack
+"""All headers but the lane hash, in the order in which their values make a head."""
+_values_of = itemgetter(*NAMES)
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 class Malformed(ValueError):
@@ -107,32 +109,48 @@ class Envelope(NamedTuple):
     """SHA-256 of the writer's schema."""
     trace: str
 
-    def headers(self) -> list[tuple[str, bytes]]:
-        """All headers but the lane hash, which is computed over them."""
-        return [
-            (SPECVERSION, b"1.0"),
-            (ID, self.id.encode()),
-            (TYPE, (TYPE_PREFIX + self.type).encode()),
-            (SOURCE, self.source.encode()),
-            (SUBJECT, self.subject.encode()),
-            (TIME, stamp(self.acted_at)),
-            (RECORDED_AT, stamp(self.recorded_at)),
-            (LANE, self.lane.encode()),
-            (INCARNATION, b"%d" % self.incarnation),
-            (SEQUENCE, b"%d" % self.number),
-            (TERM, b"%d" % self.term),
-            (CORRELATION, self.correlation.encode()),
-            (CAUSATION, self.causation.encode()),
-            (DATASCHEMA, (SCHEMA_PREFIX + self.digest.hex()).encode()),
-            (CONTENT_TYPE, AVRO),
-            (TRACEPARENT, self.trace.encode()),
-        ]
+    def head(self) -> bytes:
+        """The values of the headers in the order of `NAMES`, a line each: what is hashed, kept and sent.
+
+        Raises:
+            Malformed: a value contains a line break.
+        """
+        head = (
+            f"1.0\n{self.id}\n{TYPE_PREFIX}{self.type}\n{self.source}\n{self.subject}\n"
+            f"{stamp(self.acted_at)}\n{stamp(self.recorded_at)}\n{self.lane}\n{self.incarnation}\n{self.number}\n"
+            f"{self.term}\n{self.correlation}\n{self.causation}\n{SCHEMA_PREFIX}{self.digest.hex()}\n{AVRO}\n"
+            f"{self.trace}"
+        )
+        if head.count("\n") != len(NAMES) - 1:
+            raise Malformed("a value contains a line break")
+        return head.encode()
+
+
+def headers_of(head: bytes) -> list[tuple[str, bytes]]:
+    """The record's headers but the lane hash."""
+    return list(zip(NAMES, head.split(b"\n"), strict=True))
+
+
+def head_of(headers: Mapping[str, bytes | None]) -> bytes:
+    """The head of a record that was read; headers that are none of ours are left out.
+
+    Raises:
+        Malformed: one is missing, or contains a line break.
+    """
+    try:
+        head = b"\n".join(_values_of(headers))
+    except (KeyError, TypeError):
+        missing = next(name for name in NAMES if headers.get(name) is None)
+        raise Malformed(f"{missing}: missing") from None
+    if head.count(b"\n") != len(NAMES) - 1:
+        raise Malformed("a header contains a line break")
+    return head
 
 
 @lru_cache(maxsize=1024)
-def stamp(instant: datetime) -> bytes:
+def stamp(instant: datetime) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    return (instant.isoformat(timespec="milliseconds")[:23] + "Z").encode()
+    return instant.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 @lru_cache(maxsize=1024)
@@ -158,53 +176,60 @@ def _count(header: str, text: str) -> int:
     return int(text)
 
 
-def read(headers: Mapping[str, bytes]) -> Envelope:
-    """The envelope in these headers.
+def read(head: bytes) -> Envelope:
+    """The envelope in a head.
 
     Raises:
-        Malformed: a header is missing or is not what it should be.
+        Malformed: a value is not what it should be.
     """
     try:
-        texts = {name: headers[name].decode() for name in _DIGESTED}
-    except KeyError as missing:
-        raise Malformed(f"{missing.args[0]}: missing") from None
+        (
+            _, id_, type_, source, subject, acted, recorded, lane, incarnation, number,
+            term, correlation, causation, schema, _, trace,
+        ) = head.decode().split("\n")  # fmt: skip
     except UnicodeDecodeError:
         raise Malformed("a header is not UTF-8") from None
-    if not texts[TYPE].startswith(TYPE_PREFIX):
+    except ValueError:
+        raise Malformed(f"not the {len(NAMES)} values of a head") from None
+    if not type_.startswith(TYPE_PREFIX):
         raise Malformed(f"{TYPE}: does not begin with {TYPE_PREFIX}")
+    return Envelope(
+        id_,
+        type_[len(TYPE_PREFIX) :],
+        source,
+        subject,
+        _instant(TIME, acted),
+        _instant(RECORDED_AT, recorded),
+        lane,
+        _count(INCARNATION, incarnation),
+        _count(SEQUENCE, number),
+        _count(TERM, term),
+        correlation,
+        causation,
+        _digest(schema),
+        trace,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _digest(schema: str) -> bytes:
     try:
-        digest = bytes.fromhex(texts[DATASCHEMA].removeprefix(SCHEMA_PREFIX))
+        digest = unhexlify(schema.removeprefix(SCHEMA_PREFIX))
     except ValueError:
         digest = b""
     if len(digest) != DIGEST_BYTES:
         raise Malformed(f"{DATASCHEMA}: not {SCHEMA_PREFIX} and 64 hexadecimal digits") from None
-    return Envelope(
-        id=texts[ID],
-        type=texts[TYPE].removeprefix(TYPE_PREFIX),
-        source=texts[SOURCE],
-        subject=texts[SUBJECT],
-        acted_at=_instant(TIME, texts[TIME]),
-        recorded_at=_instant(RECORDED_AT, texts[RECORDED_AT]),
-        lane=texts[LANE],
-        incarnation=_count(INCARNATION, texts[INCARNATION]),
-        number=_count(SEQUENCE, texts[SEQUENCE]),
-        term=_count(TERM, texts[TERM]),
-        correlation=texts[CORRELATION],
-        causation=texts[CAUSATION],
-        digest=digest,
-        trace=texts[TRACEPARENT],
-    )
+    return digest
 
 
-def content_digest(headers: Mapping[str, bytes], value: bytes) -> bytes:
-    """SHA-256 over what the sender said: the lengths of all parts, the known headers in a fixed order, the body."""
-    parts = (*_digested(headers), value)
-    return hashlib.sha256(_lengths(*map(len, parts)) + b"".join(parts)).digest()
+def content_digest(head: bytes, value: bytes) -> bytes:
+    """SHA-256 over what the sender said. A head has a fixed number of lines, so no two contents look alike."""
+    return sha256(b"%b\n%b" % (head, value)).digest()
 
 
 def link(previous: bytes, digest: bytes) -> bytes:
     """The running hash of a lane after one more event."""
-    return hashlib.sha256(previous + digest).digest()
+    return sha256(previous + digest).digest()
 
 
 def stream_of(stage: str, code: str) -> str:
@@ -240,7 +265,6 @@ def new_trace() -> str:
 
 def child_trace(parent: str) -> str:
     """The same trace, a span of its own; a new trace if the parent is none."""
-    parts = parent.split("-")
-    if len(parts) != 4 or len(parts[1]) != 32:  # noqa: PLR2004 - version-trace-span-flags
+    if not _TRACE.fullmatch(parent):
         return new_trace()
-    return f"00-{parts[1]}-{_bits(64):016x}-{parts[3]}"
+    return f"{parent[:36]}{_bits(64):016x}{parent[52:]}"

@@ -97,7 +97,7 @@ def control(data: Receipt | ResendRequested, codec: Codec, now: datetime) -> Out
         trace=env.new_trace(),
     )
     topic = env.topic_of("receipts", name.source.split(".")[2])
-    return Outbound(topic, 0, data.lane.encode(), body, envelope.headers())
+    return Outbound(topic, 0, data.lane.encode(), body, env.headers_of(envelope.head()))
 
 
 def hear(unit: Unit, application: Application, data: Receipt | ResendRequested) -> str:

@@ -4,6 +4,7 @@ Below the lane's mark it is a duplicate, dropped and answered; the next number i
 and the sender is asked to go back. What is not verified never takes a number: it is quarantined.
 """
 
+from binascii import unhexlify
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from bus.application import Application, place_of
 from bus.books import Lane
 from bus.envelope import Envelope, LaneName, Malformed
 from bus.errors import CommandRefused
-from bus.ledger import Entry, Kind, milliseconds
+from bus.ledger import Entry, Kind
 from bus.protocols import Command, Intake, Topology
 from bus.transport import Record, TopicPartition
 from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Unit
@@ -39,13 +40,27 @@ class LaneEvent(NamedTuple):
     """Verified as far as that can be done without the ledger."""
 
     record: Record
-    headers: Mapping[str, bytes]
+    head: bytes
     envelope: Envelope
     stream: str
     digest: bytes
     lane_hash: bytes
     failure: str = ""
     """Why the ledger did not take it as it is; then it takes its number and is parked."""
+
+
+class Road(NamedTuple):
+    """What a lane's name says, with what the directory says of it."""
+
+    source: str
+    """The sender's stream."""
+    source_topic: str
+    source_partition: int
+    source_partitions: int
+    stream: str
+    topic: str
+    partition: int
+    partitions: int
 
 
 class Control(NamedTuple):
@@ -81,6 +96,8 @@ class Reader:
         self._codec = codec
         self._topology = topology
         self._intakes = intakes
+        self._roads: dict[str, Road] = {}
+        """By the names of their lanes."""
 
     def read(self, record: Record) -> Incoming | None:
         """What a record is; None for a receipt to another ledger of this jurisdiction.
@@ -92,17 +109,18 @@ class Reader:
         if intake is not None:
             return self._submission(record, intake)
         try:
-            headers = {name: value for name, value in record.headers if value is not None}
-            envelope = env.read(headers)
+            headers = dict(record.headers)
+            head = env.head_of(headers)
+            envelope = env.read(head)
             if record.topic.startswith("kuayu.receipts."):
                 return self._control(record, envelope)
-            return self._event(record, headers, envelope)
+            return self._event(record, headers.get(env.LANE_HASH), head, envelope)
         except (Malformed, CodecError) as wrong:
             return Garbage(record, str(wrong)[:REASON_AT_MOST])
         except Exception as error:  # noqa: BLE001 - law 5: what can't be read is this record's own trouble
             return Garbage(record, f"can't be read: {place_of(error)}")
 
-    def _event(self, record: Record, headers: Mapping[str, bytes], envelope: Envelope) -> LaneEvent:
+    def _event(self, record: Record, told_hash: bytes | None, head: bytes, envelope: Envelope) -> LaneEvent:
         if record.value is None:
             raise Malformed("no body")
         if record.key != envelope.subject.encode() or not envelope.subject:
@@ -111,44 +129,64 @@ class Reader:
             raise Malformed(f"ce_subject has {len(envelope.subject)} characters, {MAX_SUBJECT} are allowed")
         if "\0" in envelope.subject or "\0" in envelope.type:  # PostgreSQL stores none
             raise Malformed("ce_subject or ce_type contains a zero byte")
-        source_stage = self._check_lane(record, envelope)
+        road = self._check_lane(record, envelope)
         if envelope.number < 1 or envelope.incarnation < 1:
             raise Malformed("numbers and incarnations begin at 1")
-        stage = record.topic.split(".")[1]
-        allowed = self._topology.may_send(envelope.type, source_stage, stage)
+        source, stage = road.source.split("/")[1], road.stream.split("/")[1]
+        allowed = self._topology.may_send(envelope.type, source, stage)
         if allowed is False and envelope.type != env.TOMBSTONE:
-            raise Malformed(f"{source_stage} may not send {envelope.type} to {stage}")
+            raise Malformed(f"{source} may not send {envelope.type} to {stage}")
         try:
-            lane_hash = bytes.fromhex(headers[env.LANE_HASH].decode())
-        except (KeyError, ValueError):
+            lane_hash = unhexlify(told_hash or b"-")
+        except ValueError:
             raise Malformed(f"{env.LANE_HASH}: missing or not hexadecimal") from None
-        digest = self._content(headers, record.value, envelope)
-        return LaneEvent(record, headers, envelope, env.stream_of_topic(record.topic), digest, lane_hash)
+        digest = self._content(head, record.value, envelope)
+        return LaneEvent(record, head, envelope, road.stream, digest, lane_hash)
 
-    def _check_lane(self, record: Record, envelope: Envelope) -> str:
-        """Whether the lane is one that this sender has to this inbox for this case. Returns the sender's stage."""
-        name = _lane_name(envelope.lane)
-        if str(name) != envelope.lane:
-            raise Malformed("ce_lane is not written as lanes are: another spelling would be another lane")
-        if (name.topic, name.partition) != (record.topic, record.partition):
+    def _check_lane(self, record: Record, envelope: Envelope) -> Road:
+        """The lane, if it is one that this sender has to this inbox for this case."""
+        road = self._roads.get(envelope.lane) or self._road(envelope.lane)
+        if (road.topic, road.partition) != (record.topic, record.partition):
             raise Malformed("ce_lane names another inbox than this one")
-        if env.stream_of_topic(name.source) != envelope.source:
+        if road.source != envelope.source:
             raise Malformed("ce_lane does not begin at the inbox of ce_source")
-        for topic, partition in ((name.source, name.source_partition), (name.topic, name.partition)):
-            partitions = self._topology.partitions(topic)
+        if env.partition_of(envelope.subject, road.source_partitions) != road.source_partition:
+            raise Malformed(f"this case does not belong to {road.source_topic}/{road.source_partition}")
+        if env.partition_of(envelope.subject, road.partitions) != road.partition:
+            raise Malformed(f"this case does not belong to {road.topic}/{road.partition}")
+        return road
+
+    def _road(self, lane: str) -> Road:
+        name = _lane_name(lane)
+        if str(name) != lane:
+            raise Malformed("ce_lane is not written as lanes are: another spelling would be another lane")
+        counts = [self._topology.partitions(topic) for topic in (name.source, name.topic)]
+        for topic, partitions in zip((name.source, name.topic), counts, strict=True):
             if not partitions:
                 raise Malformed(f"{topic} is no inbox of the directory")
-            if env.partition_of(envelope.subject, partitions) != partition:
-                raise Malformed(f"this case does not belong to {topic}/{partition}")
-        return envelope.source.split("/")[1]
+        road = Road(
+            env.stream_of_topic(name.source),
+            name.source,
+            name.source_partition,
+            counts[0],
+            env.stream_of_topic(name.topic),
+            name.topic,
+            name.partition,
+            counts[1],
+        )
+        if (
+            0 <= name.source_partition < counts[0] and 0 <= name.partition < counts[1]
+        ):  # so many there are, no more
+            self._roads[lane] = road
+        return road
 
-    def _content(self, headers: Mapping[str, bytes], value: bytes, envelope: Envelope) -> bytes:
+    def _content(self, head: bytes, value: bytes, envelope: Envelope) -> bytes:
         if envelope.type == env.TOMBSTONE:  # it stands for an original, and continues the lane as that would
             original = self._codec.decode(value, envelope.digest)
             if not isinstance(original, Tombstone):
                 raise Malformed("the envelope says Tombstone, the body is none")
             return original.original_digest
-        return env.content_digest(headers, value)
+        return env.content_digest(head, value)
 
     def _control(self, record: Record, envelope: Envelope) -> Control | None:
         name = _lane_name(envelope.subject)
@@ -199,15 +237,15 @@ def quarantine(unit: Unit, garbage: Garbage) -> str:
     if unit.books.quarantined + len(unit.quarantine) < QUARANTINE_KEPT:
         value = record.value or b""
         unit.quarantine.append(
-            {
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-                "seen_at": milliseconds(unit.now),
-                "reason": garbage.reason.replace("\0", ""),
-                "size": len(value),
-                "sample": value[:QUARANTINE_SAMPLE],
-            },
+            (
+                record.topic,
+                record.partition,
+                record.offset,
+                unit.now_ms,
+                garbage.reason.replace("\0", ""),
+                len(value),
+                value[:QUARANTINE_SAMPLE],
+            ),
         )
     unit.move(place, record.offset, "quarantined")
     return "quarantined"
@@ -232,15 +270,15 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
         return "ahead"
     if env.link(lane.hash, event.digest) != event.lane_hash:
         return quarantine(unit, Garbage(record, "its hash does not continue the lane"))
-    unit.set_lane(lane._replace(number=envelope.number, hash=event.lane_hash))
+    lane = unit.take(lane, envelope.number, event.lane_hash)
     entry = Entry(
         row=unit.next_row,
         kind=Kind.IN,
         stream=event.stream,
         subject=envelope.subject,
         type=envelope.type,
-        recorded_ms=milliseconds(unit.now),
-        headers=tuple(event.headers.items()),
+        recorded_ms=unit.now_ms,
+        head=event.head,
         value=record.value or b"",
         lane=lane.name,
         incarnation=lane.incarnation,

@@ -44,7 +44,7 @@ class Records:
     def message(self, entry: Entry, origin: Entry) -> Message:
         """The message that made a row, as it was the first time; `origin` is the row it settles, or itself."""
         if origin.kind is Kind.IN:
-            envelope = env.read(dict(origin.headers))
+            envelope = env.read(origin.head)
             return event_message(envelope, self.event(origin, envelope))
         kind: MessageKind = "command"
         data: Any = None

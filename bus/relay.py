@@ -284,14 +284,14 @@ class Relay:
 
     def _outbound(self, sender: LaneSender, entry: Entry) -> Outbound:
         name = sender.name
-        headers, value = entry.headers, entry.value
+        headers, value = env.headers_of(entry.head), entry.value
         if entry.number in sender.tombstones:
             headers, value = self._tombstone(entry)
-        return Outbound(name.topic, name.partition, entry.subject.encode(), value, list(headers))
+        headers.append((env.LANE_HASH, entry.lane_hash.hex().encode()))
+        return Outbound(name.topic, name.partition, entry.subject.encode(), value, headers)
 
-    def _tombstone(self, entry: Entry) -> tuple[tuple[tuple[str, bytes], ...], bytes]:
-        original = dict(entry.headers)
-        digest = env.content_digest(original, entry.value)
+    def _tombstone(self, entry: Entry) -> tuple[list[tuple[str, bytes]], bytes]:
+        digest = env.content_digest(entry.head, entry.value)
         told = Tombstone(
             original_type=entry.type, original_digest=digest, reason="the broker refused the original"
         )
@@ -300,7 +300,7 @@ class Relay:
             env.TYPE: (env.TYPE_PREFIX + env.TOMBSTONE).encode(),
             env.DATASCHEMA: (env.SCHEMA_PREFIX + schema.digest.hex()).encode(),
         }
-        return tuple((name, changed.get(name, value)) for name, value in entry.headers), body
+        return [(name, changed.get(name, value)) for name, value in env.headers_of(entry.head)], body
 
     def _probe_all(self, now: datetime) -> None:
         with self._lock:

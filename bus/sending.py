@@ -1,9 +1,9 @@
 """Numbering an event in its lane and recording it; everything is checked before it is committed (law 2)."""
 
 from bus import envelope as env
-from bus.envelope import Envelope
+from bus.envelope import Envelope, Malformed
 from bus.errors import BusError
-from bus.ledger import Entry, Kind, milliseconds
+from bus.ledger import Entry, Kind
 from bus.protocols import Message, Outgoing, Topology
 from bus.unit import Unit
 from schemas import Codec, Invalid
@@ -76,9 +76,11 @@ class Sending:
             digest=schema.digest,
             trace=env.child_trace(trace),
         )
-        headers = envelope.headers()
-        lane_hash = env.link(lane.hash, env.content_digest(dict(headers), body))
-        headers.append((env.LANE_HASH, lane_hash.hex().encode()))
+        try:
+            head = envelope.head()
+        except Malformed as wrong:
+            raise CannotSendError("malformed", str(wrong)) from None
+        lane_hash = env.link(lane.hash, env.content_digest(head, body))
         unit.append(
             Entry(
                 row=row,
@@ -86,8 +88,8 @@ class Sending:
                 stream=stream,
                 subject=subject,
                 type=event,
-                recorded_ms=milliseconds(unit.now),
-                headers=tuple(headers),
+                recorded_ms=unit.now_ms,
+                head=head,
                 value=body,
                 lane=lane.name,
                 incarnation=lane.incarnation,
@@ -96,7 +98,7 @@ class Sending:
                 id=envelope.id,
             ),
         )
-        unit.set_lane(lane._replace(number=number, hash=lane_hash))
+        unit.set_lane(lane.at(number, lane_hash))
 
     def _lane_name(self, source: tuple[str, str], to: tuple[str, str], subject: str) -> str:
         """The lane of a case from one inbox to another. Raises CannotSendError."""

@@ -36,6 +36,7 @@ QUARANTINE_KEPT = 10_000
 
 
 _GONE: Any = object()
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Unit:
@@ -44,6 +45,7 @@ class Unit:
     def __init__(self, books: Books, now: datetime) -> None:
         self.books = books
         self.now = now
+        self.now_ms = milliseconds(now)
         self.entries: list[Entry] = []
         self.changes: list[Change] = []
         self.after: list[Callable[[], None]] = []
@@ -56,7 +58,7 @@ class Unit:
         self.timers_done: dict[tuple[str, str, str], bool] = {}
         self.answers: dict[tuple[str, str], Answered] = {}
         self.known_answers: Mapping[tuple[str, str], Answered] = {}
-        self.quarantine: list[dict[str, Any]] = []
+        self.quarantine: list[tuple[str, int, int, int, str, int, bytes]] = []
         self.receipts: dict[str, int] = {}
         """Inward lanes to be receipted, each from a number."""
         self.asks: dict[str, Lane] = {}
@@ -76,7 +78,13 @@ class Unit:
 
     def mark(self) -> tuple[int, ...]:
         """The point to which `take_back` returns."""
-        return tuple(len(grown) for grown in self._grown)
+        return (
+            len(self._undo),
+            len(self.entries),
+            len(self.changes),
+            len(self.after),
+            len(self.quarantine),
+        )
 
     def take_back(self, point: tuple[int, ...]) -> None:
         """Undo everything since `mark`."""
@@ -154,6 +162,11 @@ class Unit:
     def set_lane(self, lane: Lane) -> None:
         self._set(self.lanes, (lane.outward, lane.name), lane)
 
+    def take(self, lane: Lane, number: int, running_hash: bytes) -> Lane:
+        """The next number of an inward lane is taken; that is not taken back, whatever becomes of the event."""
+        taken = self.lanes[False, lane.name] = lane.at(number, running_hash)
+        return taken
+
     def set_case(self, stream: str, subject: str, case: Case) -> None:
         self._set(self.cases, (stream, subject), case)
 
@@ -181,7 +194,7 @@ class Unit:
         self._set(self.rewinds, lane.name, min(number, self.rewinds.get(lane.name, number)))
 
     def move(self, place: TopicPartition, offset: int, outcome: str) -> None:
-        """The record at this offset is dealt with."""
+        """The record at this offset is dealt with; that is not taken back."""
         old = self.positions.get(place) or self.books.positions.get(place) or Position(0)
         at = Position(
             offset + 1,
@@ -190,7 +203,7 @@ class Unit:
             old.ahead + (outcome == "ahead"),
             old.quarantined + (outcome == "quarantined"),
         )
-        self._set(self.positions, place, at)
+        self.positions[place] = at
 
     # Writing it down.
 
@@ -238,20 +251,12 @@ class Unit:
             books.cases.popitem(last=False)
 
     def _write(self, connection: Connection, projections: Sequence[Projection]) -> None:
-        upsert(connection, tables.lane, [lane._asdict() for lane in self.lanes.values()])
-        upsert(
-            connection,
-            tables.position,
-            [
-                {"topic": p.topic, "partition": p.partition, **at._asdict()}
-                for p, at in self.positions.items()
-            ],
-        )
+        upsert(connection, tables.lane, list(self.lanes.values()))
+        upsert(connection, tables.position, [(*place, *at) for place, at in self.positions.items()])
         self._write_cases(connection)
         self._write_held(connection)
-        upsert(connection, tables.answer, [_row(("caller", "key"), *item) for item in self.answers.items()])
-        if self.quarantine:
-            upsert(connection, tables.quarantine, self.quarantine)
+        upsert(connection, tables.answer, [(*key, *answered) for key, answered in self.answers.items()])
+        upsert(connection, tables.quarantine, self.quarantine)
         if self.changes:
             for projection in projections:
                 projection.apply(connection, self.changes)
@@ -259,25 +264,13 @@ class Unit:
     def _write_cases(self, connection: Connection) -> None:
         rows, stale, timers = [], [], []
         for (stream, subject), case in self.cases.items():
-            view = self.books.handlers[stream].view(case.state)
-            rows.append(
-                {
-                    "stream": stream,
-                    "subject": subject,
-                    "version": case.version,
-                    "status": view.status,
-                    "open": view.open,
-                    "state": msgspec.msgpack.encode(case.state),
-                },
-            )
+            view = case.view
+            rows.append((stream, subject, case.version, view.status, view.open, _encode(case.state)))
             before = self.books.cases.get((stream, subject))
             if case.timers != (before.timers if before else ()):
                 if before and before.timers:
                     stale.append((stream, subject))
-                timers += [
-                    {"stream": stream, "subject": subject, "kind": kind, "due": milliseconds(due)}
-                    for kind, due in case.timers
-                ]
+                timers += [(stream, subject, kind, milliseconds(due)) for kind, due in case.timers]
         upsert(connection, tables.case, rows)
         timer = tables.timer
         for chunk in _chunks(stale):
@@ -293,10 +286,7 @@ class Unit:
         for (stream, subject), held in self.held.items():
             kept = {row.row for row in held}
             gone += [row.row for row in self.books.held.get((stream, subject), ()) if row.row not in kept]
-            for row in held:
-                values = row._asdict()
-                del values["lane"]
-                rows.append({"stream": stream, "subject": subject, **values})
+            rows += [(row.row, stream, subject, row.status, row.code, row.reason, row.awaits) for row in held]
         if gone:
             connection.execute(delete(tables.held).where(tables.held.c.row.in_(gone)))
         upsert(connection, tables.held, rows)
@@ -309,11 +299,7 @@ class Unit:
         upsert(
             connection,
             exception,
-            [
-                _row(("lane", "number"), key, row)
-                for key, row in self.changed_exceptions.items()
-                if row is not None
-            ],
+            [(*key, *row) for key, row in self.changed_exceptions.items() if row is not None],
         )
 
 
@@ -325,13 +311,9 @@ def local_entry(unit: Unit, stream: str, subject: str, type_: str, **values: Any
         stream=stream,
         subject=subject,
         type=type_,
-        recorded_ms=milliseconds(unit.now),
+        recorded_ms=unit.now_ms,
         **values,
     )
-
-
-def _row(names: tuple[str, str], key: tuple[Any, Any], value: Any) -> dict[str, Any]:
-    return {names[0]: key[0], names[1]: key[1], **value._asdict()}
 
 
 def _chunks(items: list[Any]) -> Iterable[list[Any]]:

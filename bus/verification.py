@@ -63,18 +63,10 @@ def _write(
 ) -> None:
     for stream, (version, state) in states.items():
         view = records.handlers[stream].view(state)
-        row = {
-            "stream": stream,
-            "subject": subject,
-            "version": version,
-            "status": view.status,
-            "open": view.open,
-        }
-        upsert(connection, tables.case, [row | {"state": msgspec.msgpack.encode(state)}])
-        timers = [{"kind": kind, "due": milliseconds(due)} for kind, due in view.timers]
-        upsert(
-            connection, tables.timer, [{"stream": stream, "subject": subject, **timer} for timer in timers]
-        )
+        encoded = msgspec.msgpack.encode(state)
+        upsert(connection, tables.case, [(stream, subject, version, view.status, view.open, encoded)])
+        timers = [(stream, subject, kind, milliseconds(due)) for kind, due in view.timers]
+        upsert(connection, tables.timer, timers)
 
 
 def _fold(records: Records, entry: Entry, states: Mapping[str, tuple[int, Any]]) -> Any:
@@ -138,12 +130,12 @@ def _lanes(connection: Connection, say: Say) -> None:
                 say(f"{lane.name}: number {number} is missing or there twice")
                 break
             try:
-                env.read(dict(entry.headers))
+                envelope = env.read(entry.head)
             except Malformed as wrong:
                 say(f"{lane.name} number {number}: {wrong}")
-            if dict(entry.headers)[env.TYPE].decode() != env.TYPE_PREFIX + env.TOMBSTONE:
-                digest = env.content_digest(dict(entry.headers), entry.value)
-                if env.link(running, digest) != entry.lane_hash:
+            else:
+                digest = env.content_digest(entry.head, entry.value)
+                if envelope.type != env.TOMBSTONE and env.link(running, digest) != entry.lane_hash:
                     say(f"{lane.name} number {number}: its hash does not continue the lane")
             running = entry.lane_hash
         if (lane.number, lane.hash) != (number, running):

@@ -42,7 +42,7 @@ class DeliveryQueue:
             return
         kinds = _kinds_before(connection, changes)
         now = milliseconds(self._clock.now())
-        rows: list[dict[str, Any]] = []
+        rows: list[tuple[Any, ...]] = []
         queued: dict[str, int] = {}
         for change in changes:
             key = (change.stream, change.message.case)
@@ -91,7 +91,7 @@ def _event(before: TaskKind | None, after: TaskKind | None, change: Change) -> T
 
 def _row(
     change: Change, event: TaskEvent, stage: str, at_hand: Task | None, subscription: Subscription, now: int
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     recorded_at: datetime = change.facts[0].recorded_at
     case = change.message.case
     body = {
@@ -107,17 +107,8 @@ def _row(
             "task": f"{subscription.base}/v1/tasks/{case}?stage={stage}",
         },
     }
-    return {
-        "webhook": subscription.id,
-        "row": change.row,
-        "subject": case,
-        "body": json.dumps(body, separators=(",", ":")),
-        "queued_at": now,
-        "next_at": now,
-        "attempts": 0,
-        "parked": False,
-        "error": "",
-    }
+    text = json.dumps(body, separators=(",", ":"))
+    return (subscription.id, change.row, case, text, now, now, 0, False, "")
 
 
 class Counted(NamedTuple):

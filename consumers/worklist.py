@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Dialect, bindparam, case, delete, func, select, tuple_, update
 
 from bus import Change, Ledger
-from bus.ledger import insert_of, milliseconds
+from bus.ledger import milliseconds, upsert
 from cases import AcceptanceStage, PickupStage, ReviewStage, Task, TaskKind
 from consumers.tables import NEVER, task
 
 StageHandler = AcceptanceStage | ReviewStage | PickupStage
 Key = tuple[str, str]
 """Stream and case id."""
+_OPENED: Final = task.columns.keys().index("opened")
 
 
 class Worklist:
@@ -26,78 +27,63 @@ class Worklist:
         self._handlers = handlers
 
     def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
-        rows: dict[Key, dict[str, Any]] = {}
-        ended: dict[Key, dict[str, Any]] = {}
+        rows: dict[Key, list[Any]] = {}
+        ended: dict[Key, tuple[Any, ...]] = {}
         for change in changes:
             key = (change.stream, change.message.case)
             at_hand = self._handlers[change.stream].task(change.state)
+            before = rows.get(key)
             if at_hand is not None:
                 row = _row(key, change, at_hand)
-                row["opened"] = rows[key]["opened"] if key in rows else row["opened"]
+                if before:
+                    row[_OPENED] = before[_OPENED]
                 rows[key] = row
                 ended.pop(key, None)
-                continue
-            end = {"open": False, "version": change.row, "status": change.state.phase.value}
-            if key in rows:
-                rows[key] |= end
+            elif before:
+                before[2], before[4], before[5] = change.row, change.state.phase.value, False
             else:
-                ended[key] = {f"at_{name}": value for name, value in end.items()} | _parameters(key)
-        if rows:
-            connection.execute(_upsert(connection.dialect.name), list(rows.values()))
+                ended[key] = (change.row, change.state.phase.value, False, *key)
+        upsert(connection, task, [tuple(row) for row in rows.values()], keep=("opened",))
         if ended:
-            connection.execute(_END, list(ended.values()))
+            connection.exec_driver_sql(_end(connection.dialect), list(ended.values()))
 
     def clear(self, connection: Connection) -> None:
         connection.execute(delete(task))
 
 
-def _parameters(key: Key) -> dict[str, str]:
-    return {"at_stream": key[0], "at_subject": key[1]}
-
-
-def _row(key: Key, change: Change, at_hand: Task) -> dict[str, Any]:
-    return {
-        "stream": key[0],
-        "subject": key[1],
-        "version": change.row,
-        "kind": at_hand.kind.value,
-        "status": change.state.phase.value,
-        "open": True,
-        "due": NEVER if at_hand.due is None else milliseconds(at_hand.due),
-        "urgent_from": NEVER if at_hand.urgent_from is None else milliseconds(at_hand.urgent_from),
-        "opened": milliseconds(change.facts[0].recorded_at),
-        "case_number": _storable(at_hand.case_number),
-        "item_zh": _storable(at_hand.item_zh),
-        "item_en": _storable(at_hand.item_en),
-        "accepted_by": _storable(at_hand.accepted_by),
-        "applicant": _storable(at_hand.applicant),
-        "claimed_by": at_hand.claimed_by,
-        "attention": _storable(at_hand.attention),
-    }
+def _row(key: Key, change: Change, at_hand: Task) -> list[Any]:
+    """As the columns of the table; `opened` is when it came, the first time."""
+    return [
+        *key,
+        change.row,
+        at_hand.kind.value,
+        change.state.phase.value,
+        True,
+        NEVER if at_hand.due is None else milliseconds(at_hand.due),
+        NEVER if at_hand.urgent_from is None else milliseconds(at_hand.urgent_from),
+        milliseconds(change.facts[0].recorded_at),
+        _storable(at_hand.case_number),
+        _storable(at_hand.item_zh),
+        _storable(at_hand.item_en),
+        _storable(at_hand.accepted_by),
+        _storable(at_hand.applicant),
+        at_hand.claimed_by,
+        _storable(at_hand.attention),
+    ]
 
 
 def _storable(text: str) -> str:
     return text.replace("\0", "")  # PostgreSQL stores none
 
 
-@cache
-def _upsert(dialect: str) -> Any:
-    """Insert, or replace all but `opened`: the case came to this list when it came first."""
-    statement = insert_of(dialect)(task)
-    keys = ["stream", "subject"]
-    changed = {
-        column.name: statement.excluded[column.name]
-        for column in task.c
-        if column.name not in (*keys, "opened")
-    }
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
-
-
-_END: Final = (
-    update(task)
-    .where(task.c.stream == bindparam("at_stream"), task.c.subject == bindparam("at_subject"))
-    .values(open=bindparam("at_open"), version=bindparam("at_version"), status=bindparam("at_status"))
-)
+@lru_cache(maxsize=4)
+def _end(dialect: Dialect) -> str:
+    ended = (
+        update(task)
+        .values(version=bindparam("a"), status=bindparam("b"), open=bindparam("c"))
+        .where(task.c.stream == bindparam("d"), task.c.subject == bindparam("e"))
+    )
+    return str(ended.compile(dialect=dialect))
 
 
 # Reading it.

@@ -127,6 +127,6 @@ def feed_routes(context: Context) -> APIRouter:
             if row > last:
                 wrong = "超出已有记录 / is beyond what was told"
                 raise invalid([FieldError("cursor", wrong, "a cursor of this feed")])
-            upsert(connection, feed_cursor, [{"caller": caller.caller, "row": row}])
+            upsert(connection, feed_cursor, [(caller.caller, row)])
 
     return made

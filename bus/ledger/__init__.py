@@ -2,7 +2,7 @@
 
 from bus.ledger import merkle, tables
 from bus.ledger.entry import Entry, Kind
-from bus.ledger.store import CaseRow, Head, Ledger, find_case, insert_of, instant, milliseconds, upsert
+from bus.ledger.store import CaseRow, Head, Ledger, among, find_case, instant, milliseconds, upsert
 
 __all__ = [
     "CaseRow",
@@ -10,8 +10,8 @@ __all__ = [
     "Head",
     "Kind",
     "Ledger",
+    "among",
     "find_case",
-    "insert_of",
     "instant",
     "merkle",
     "milliseconds",

@@ -17,8 +17,8 @@ class Kind(IntEnum):
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     """What the Merkle leaf is taken over, as it stands.
 
-    In and out rows keep the record's headers and value exactly as on the wire; local rows keep the encoded
-    command in `value` and its name in `type`. `facts` is what `decide` answered, once and for all (law 6).
+    In and out rows keep the record's head (see `bus.envelope`) and value exactly as on the wire; local rows keep the
+    encoded command in `value`, its name in `type`, and in `head` the trace that it belongs to. `facts` is what `decide` answered, once and for all (law 6).
     """
 
     row: int
@@ -27,7 +27,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True
     subject: str
     type: str
     recorded_ms: int
-    headers: tuple[tuple[str, bytes], ...] = ()
+    head: bytes = b""
     value: bytes = b""
     outcome: str = ""
     code: str = ""

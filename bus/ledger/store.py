@@ -12,7 +12,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
-    Executable,
+    Insert,
     Integer,
     LargeBinary,
     Select,
@@ -29,6 +29,8 @@ from bus.errors import Fenced
 from bus.ledger import merkle
 from bus.ledger.entry import Entry, Kind, decode, encode
 from bus.ledger.tables import batch, case, head, lane, log, metadata
+
+_OUT = Kind.OUT
 
 
 class Head(NamedTuple):
@@ -141,31 +143,16 @@ class Ledger:
         with self.engine.begin() as connection:
             _compare_and_set(connection, old, new)
             if entries:
-                connection.execute(
-                    insert(batch),
-                    [
-                        {
-                            "batch": new.batch,
-                            "first_row": old.next_row,
-                            "last_row": last,
-                            "root": batch_root,
-                            "chain": chain,
-                            "epoch": new.epoch,
-                            "committed_at": milliseconds(committed_at),
-                        },
-                    ],
-                )
+                ends = old.next_row, last, batch_root, chain
+                at = milliseconds(committed_at)
+                insert_rows(connection, batch, [(new.batch, *ends, new.epoch, at, None, None)])
                 insert_rows(
                     connection,
                     log,
                     [
-                        {
-                            "row": entry.row,
-                            "subject": entry.subject,
-                            "lane": lanes[entry.kind is Kind.OUT, entry.lane] if entry.number else None,
-                            "number": entry.number or None,
-                            "entry": blob,
-                        }
+                        (entry.row, entry.subject, lanes[entry.kind is _OUT, entry.lane], entry.number, blob)
+                        if entry.number
+                        else (entry.row, entry.subject, None, None, blob)
                         for entry, blob in zip(entries, encoded, strict=True)
                     ],
                 )
@@ -212,21 +199,45 @@ def find_case(connection: Connection, stream: str, subject: str) -> CaseRow | No
     return CaseRow(*row) if row else None
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; all with the same columns, of `PLAIN` types."""
+def among(
+    connection: Connection, table: Table, columns: Sequence[str], first: tuple[str], last: Sequence[str]
+) -> Sequence[Any]:
+    """The rows of a table whose primary key is `first` and one of `last` (a few thousand at most)."""
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    keys = [column.name for column in table.primary_key]
+    marks = ",".join([mark] * len(last))
+    query = (
+        f"SELECT {','.join(columns)} FROM {table.name} "  # noqa: S608 - names of our own tables
+        f"WHERE {keys[0]} = {mark} AND {keys[1]} IN ({marks})"
+    )
+    return connection.exec_driver_sql(query, (*first, *last)).all()
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows: complete ones, in the order of the table's columns."""
     if rows:
-        connection.exec_driver_sql(_insert(table, connection.dialect, tuple(rows[0])), list(rows))
+        _many(connection, table, rows, *_insert(table, connection.dialect))
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or replace those with the same primary key; complete rows only."""
-    if not rows:
-        return
-    statement, text = _upsert(table, connection.dialect)
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], keep: tuple[str, ...] = ()
+) -> None:
+    """Insert rows, or replace those with the same primary key, save the columns to `keep`.
+
+    Complete rows, in the order of the table's columns.
+    """
+    if rows:
+        _many(connection, table, rows, *_upsert(table, connection.dialect, keep))
+
+
+def _many(
+    connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], statement: Insert, text: str
+) -> None:
     if text:
-        connection.exec_driver_sql(text, list(rows))
+        connection.exec_driver_sql(text, rows if isinstance(rows, list) else list(rows))
     else:
-        connection.execute(statement, list(rows))
+        names = table.columns.keys()
+        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 PLAIN = (String, Integer, Boolean, LargeBinary)
@@ -235,23 +246,26 @@ which would cost more than the database itself."""
 
 
 @lru_cache(maxsize=256)
-def _insert(table: Table, dialect: Dialect, columns: tuple[str, ...]) -> str:
-    return str(insert(table).compile(dialect=dialect, column_keys=columns))
+def _insert(table: Table, dialect: Dialect) -> tuple[Insert, str]:
+    return _with_text(insert(table), table, dialect)
 
 
 @lru_cache(maxsize=256)
-def _upsert(table: Table, dialect: Dialect) -> tuple[Executable, str]:
-    """The statement, and its text if all values can go to the driver as they are."""
-    statement = insert_of(dialect.name)(table)
+def _upsert(table: Table, dialect: Dialect, keep: tuple[str, ...]) -> tuple[Insert, str]:
+    statement = _insert_of(dialect.name)(table)
     keys = [column.name for column in table.primary_key]
-    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
-    whole = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    changed = {c.name: statement.excluded[c.name] for c in table.c if c.name not in (*keys, *keep)}
+    return _with_text(statement.on_conflict_do_update(index_elements=keys, set_=changed), table, dialect)
+
+
+def _with_text(statement: Insert, table: Table, dialect: Dialect) -> tuple[Insert, str]:
+    """The statement, and its text if all values can go to the driver as they are."""
     if not all(isinstance(column.type, PLAIN) for column in table.c):
-        return whole, ""
-    return whole, str(whole.compile(dialect=dialect, column_keys=[column.name for column in table.c]))
+        return statement, ""
+    return statement, str(statement.compile(dialect=dialect, column_keys=table.columns.keys()))
 
 
-def insert_of(dialect: str) -> Any:
+def _insert_of(dialect: str) -> Any:
     """The `insert` that can replace on conflict, of "sqlite" or "postgresql": only the one in use is loaded."""
     return import_module(f"sqlalchemy.dialects.{dialect}").insert
 
@@ -267,9 +281,8 @@ def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
 
 
 def _engine(url: str, synchronous: str) -> Engine:
-    # Rows are mappings, as psycopg takes them too; nothing is decided by it otherwise.
-    named = {"paramstyle": "named"} if url.startswith("sqlite") else {}
-    engine = create_engine(url, **named)
+    # Rows are sequences: the drivers read them faster than mappings.
+    engine = create_engine(url, paramstyle="qmark" if url.startswith("sqlite") else "format")
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")

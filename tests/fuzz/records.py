@@ -94,9 +94,8 @@ def changed(record: Record, what: Sequence[Change]) -> Record:
 
 def continued(record: Record, previous: bytes) -> Record:
     """The record with the lane hash that its content has, as a sender of its own lane computes it."""
-    headers = {name: value for name, value in record.headers if value is not None}
     try:
-        digest = env.content_digest(headers, record.value or b"")
-    except KeyError:
+        digest = env.content_digest(env.head_of(dict(record.headers)), record.value or b"")
+    except env.Malformed:
         return record
     return Change("set", env.LANE_HASH, env.link(previous, digest).hex().encode())(record)
