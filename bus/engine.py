@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -19,7 +20,7 @@ from bus.receiving import Reader
 from bus.records import Records
 from bus.relay import Relay
 from bus.sending import Sending
-from bus.transport import TopicPartition, Transport, TransportError
+from bus.transport import Consumer, TopicPartition, TopicSpec, Transport, TransportError
 from bus.writer import Writer
 from schemas import Codec, SchemaError, Schemas
 
@@ -44,7 +45,7 @@ class SystemClock:
 class Engine:
     """The bus of one ledger: which streams it hosts is what its handlers say.
 
-    Building it claims the ledger (whoever owned it is fenced off) and assigns the partitions.
+    Building it claims the ledger (whoever owned it is fenced off); the broker is first asked for when it runs.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Engine:
         source: SchemaSource | None = None,
         clock: Clock | None = None,
         client: str = "kuayu",
+        topics: Sequence[TopicSpec] = (),
     ) -> None:
+        """`topics`: made where they are missing, once the broker can be reached; see `Transport.ensure_topics`."""
         clock = clock or SystemClock()
         by_stream: Mapping[str, Handler] = {env.stream_of(h.stage, h.code): h for h in handlers}
         by_topic = {intake.topic: intake for intake in intakes}
@@ -71,16 +74,17 @@ class Engine:
         self.topology = topology
         self.records = Records(by_stream, codec)
         self.application = Application(by_stream, self.records, Sending(codec, topology))
-        self._consumer = transport.consumer(client)
-        self._producer = transport.producer(client)
+        self._transport = transport
+        self._client = client
+        self._topics = topics
         outward = [lane for lane in self.books.lanes.values() if lane.outward]
-        self.relay = Relay(ledger, self._producer, outward, codec, observer, clock)
+        self.relay = Relay(ledger, partial(transport.producer, client), outward, codec, observer, clock)
         self.writer = Writer(self.books, self.application, self.relay, projections, observer, clock)
         reader = Reader(by_stream, codec, topology, by_topic)
-        topics = [env.topic_of(h.stage, h.code) for h in handlers]
-        topics += sorted({env.topic_of("receipts", handler.code) for handler in handlers})
-        topics += by_topic
-        places = [TopicPartition(topic, p) for topic in topics for p in range(topology.partitions(topic))]
+        read = [env.topic_of(h.stage, h.code) for h in handlers]
+        read += sorted({env.topic_of("receipts", handler.code) for handler in handlers})
+        read += by_topic
+        places = [TopicPartition(topic, p) for topic in read for p in range(topology.partitions(topic))]
         self.inbox = Inbox(self._consumer, places, self.books, reader, self.writer, observer, clock)
         self._schemas = schemas
         self._source = source
@@ -111,13 +115,20 @@ class Engine:
         for thread in self._threads:
             thread.join(max(0.1, until - time.monotonic()))
         self.writer.close()
-        self._producer.close()
-        self._consumer.close()
+        self.relay.close()
+        self.inbox.close()
 
     @property
     def alive(self) -> bool:
         """Whether every thread runs."""
         return not self._stop.is_set() and all(thread.is_alive() for thread in self._threads)
+
+    def _consumer(self) -> Consumer:
+        """A new way to read, in the inbox's thread."""
+        made = self._transport.ensure_topics(self._topics) if self._topics else ()
+        if made:
+            self._observer.alarm("topics_made", ", ".join(made))
+        return self._transport.consumer(self._client)
 
     def _run(self, name: str, step: Callable[[float], bool]) -> None:
         tries = 0

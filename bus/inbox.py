@@ -5,7 +5,7 @@ work. A position that is no longer there (expired records, a topic made anew) is
 goes on where there is something, and the lanes find out what is missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bus.books import Books
@@ -17,6 +17,8 @@ from bus.writer import Writer
 READ_AT_MOST = 1_000
 """Records of one poll."""
 TELL_EVERY = timedelta(seconds=5)
+TELL_AGAIN = timedelta(seconds=1)
+"""After a look that got no answer."""
 
 
 class Inbox:
@@ -24,7 +26,7 @@ class Inbox:
 
     def __init__(
         self,
-        consumer: Consumer,
+        connect: Callable[[], Consumer],
         places: Sequence[TopicPartition],
         books: Books,
         reader: Reader,
@@ -32,7 +34,9 @@ class Inbox:
         observer: Observer,
         clock: Clock,
     ) -> None:
-        self._consumer = consumer
+        """`connect` opens the way to the broker, and raises RetriableError while there is none."""
+        self._connect = connect
+        self._consumer: Consumer | None = None
         self._reader = reader
         self._writer = writer
         self._observer = observer
@@ -41,14 +45,15 @@ class Inbox:
         self._books = books
         self._unread: Sequence[Record] = ()
         """Polled, and not yet read: reading a submission may need the ledger, which may be away."""
-        self._tell_at = clock.now() + TELL_EVERY
+        self._tell_at = clock.now()
+        self._next: dict[TopicPartition, int | None] = {
+            place: books.positions[place].next if place in books.positions else None for place in places
+        }
+        """Behind what was read, applied or not: where a new consumer goes on."""
         self.lag: Mapping[TopicPartition, int] = {}
         """Records not yet applied, for each partition, as of the last look."""
         self.looked_at: datetime | None = None
-        positions = {
-            place: books.positions[place].next if place in books.positions else None for place in places
-        }
-        consumer.assign(positions)
+        """When the broker last told its ends; None before it was ever heard of."""
 
     def step(self, timeout: float) -> bool:
         """One poll, at most `timeout` seconds; False if nothing was read.
@@ -57,33 +62,50 @@ class Inbox:
             RetriableError: the broker can't be reached now.
             DBAPIError: the ledger can't be read now; what was polled is kept.
         """
+        consumer = self._consumer or self._open()
         now = self._clock.now()
         if now >= self._tell_at:
             self._tell_at = now + TELL_EVERY
-            self._look(now)
+            self._look(consumer, now)
         if self._writer.full:
             return False  # reading waits for the ledger; the broker keeps the rest
         try:
-            self._unread = self._unread or self._consumer.poll(timeout, READ_AT_MOST)
+            self._unread = self._unread or consumer.poll(timeout, READ_AT_MOST)
         except OutOfRangeError as lost:
             self._observer.alarm("position_lost", str(lost))
-            self._consumer.seek(lost.place, lost.earliest)
+            consumer.seek(lost.place, lost.earliest)
+            self._next[lost.place] = lost.earliest
             return True
         if not self._unread:
             return False
         self._writer.offer(
             [read for record in self._unread if (read := self._reader.read(record)) is not None]
         )
+        self._next.update((TopicPartition(r.topic, r.partition), r.offset + 1) for r in self._unread)
         self._unread = ()
         return True
 
-    def _look(self, now: datetime) -> None:
+    def _open(self) -> Consumer:
+        consumer = self._connect()
+        consumer.assign(self._next)
+        self._consumer = consumer
+        return consumer
+
+    def close(self) -> None:
+        """Read no more, until the next step."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+            self._unread = ()
+
+    def _look(self, consumer: Consumer, now: datetime) -> None:
         """Count the lag, and tell the broker where we are."""
         applied = {place: at.next for place in self._places if (at := self._books.positions.get(place))}
-        self._consumer.commit(applied)
+        consumer.commit(applied)
         try:
-            ends = self._consumer.ends(timeout=1.0)
+            ends = consumer.ends(timeout=1.0)
         except RetriableError:
+            self._tell_at = now + TELL_AGAIN
             return
         self.lag = {place: end - applied.get(place, 0) for place, end in ends.items()}
         self.looked_at = now

@@ -7,9 +7,9 @@ place. What stays without a receipt is probed: the oldest open row and the last,
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 
 from sqlalchemy import func, select
 
@@ -80,14 +80,15 @@ class Relay:
     def __init__(
         self,
         ledger: Ledger,
-        producer: Producer,
+        connect: Callable[[], Producer],
         lanes: Sequence[Lane],
         codec: Codec,
         observer: Observer,
         clock: Clock,
     ) -> None:
+        """`connect` opens the way to the broker, and raises RetriableError while there is none."""
         self._ledger = ledger
-        self._producer = producer
+        self._connect = connect
         self._codec = codec
         self._observer = observer
         self._clock = clock
@@ -99,6 +100,16 @@ class Relay:
         self._active = dict.fromkeys(self._senders)
         """Names of lanes with something to send or to settle, in order (a dict, used as an ordered set)."""
         self._look_at = now
+
+    @cached_property
+    def _producer(self) -> Producer:
+        return self._connect()
+
+    def close(self) -> None:
+        """Wait a few seconds for acknowledgements; the next step, if there is one, opens a new way to the broker."""
+        if "_producer" in vars(self):
+            self._producer.close()
+            del self._producer
 
     # From the writer's thread.
 
@@ -167,7 +178,12 @@ class Relay:
     # The one thread.
 
     def step(self, timeout: float) -> bool:
-        """One round over the lanes with work; waits at most `timeout` seconds if there was none."""
+        """One round over the lanes with work; waits at most `timeout` seconds if there was none.
+
+        Raises:
+            RetriableError: there is no way to the broker now.
+        """
+        producer = self._producer
         now = self._clock.now()
         worked = self._tell_all()
         with self._lock:
@@ -184,7 +200,7 @@ class Relay:
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._probe_all(now)
-        self._producer.poll(0)
+        producer.poll(0)
         if not worked:
             with self._lock:
                 self._lock.wait(min(timeout, ACK_WAIT) if waiting else timeout)

@@ -52,7 +52,6 @@ class Node:
 
         Raises:
             jurisdictions.Invalid: no such jurisdiction, or it does not offer a stage.
-            RetriableError: the broker does not answer.
             ValueError: a broker beyond this machine without an explicit word.
         """
         settings.check_broker()
@@ -69,6 +68,7 @@ class Node:
         self.ledger = Ledger(settings.ledger_url(name), synchronous=settings.synchronous)
         upgrade(self.ledger.engine)
         clock = SystemClock()
+        topology = DirectoryTopology(directory, catalogue)
         handlers = [STAGES[stage](code, directory) for stage in self.stages]
         self._producers = producers.Producers(code, self.ledger)
         self.metrics = monitoring.Metrics(CollectorRegistry(), code, directory=directory, catalogue=catalogue)
@@ -77,13 +77,14 @@ class Node:
             self._transport,
             handlers,
             schemas=schemas,
-            topology=DirectoryTopology(directory, catalogue),
+            topology=topology,
             observer=self.metrics,
             projections=[*self._producers.projections, *consumers.projections(handlers, clock)],
             intakes=self._producers.intakes if "acceptance" in self.stages else (),
             clock=clock,
             source=PeerSchemas({peer: str(url) for peer, url in settings.peers.items()}),
             client=f"kuayu.{name}",
+            topics=topology.topics(frozenset({code})),
         )
         callers = web.Callers.load(settings.keys) if settings.keys else web.Callers()
         self.context = web.Context(

@@ -25,7 +25,6 @@ _pages = Pages("monitoring")
 def add(routes: APIRouter, context: Context, metrics: Metrics, clock: Clock) -> None:
     """Put the page into `routes`."""
     engine = context.engine
-    started = clock.now()
 
     @routes.get("/operator", name="运行 Operations", tags=[NAV], include_in_schema=False)
     def page(request: Request, _: Annotated[Caller, Depends(signed_in(Role.OPERATE))]) -> Response:
@@ -33,7 +32,7 @@ def add(routes: APIRouter, context: Context, metrics: Metrics, clock: Clock) -> 
         return _pages.render(
             request,
             "operator.html",
-            health=health.ready(engine, context.code, started, now),
+            health=health.ready(engine, context.code, now),
             streams=_streams(engine),
             lanes=_lanes(engine, now),
             held=_held(engine),

@@ -32,19 +32,18 @@ def live(engine: Engine, code: str) -> Health:
     return Health(status="failed" if reasons else "live", node=code, reasons=reasons)
 
 
-def ready(engine: Engine, code: str, started: datetime, now: datetime) -> Health:
-    """Whether the node does its work: its engine runs, its ledger answers, its broker was heard of lately.
-
-    `started` stands for the last word of the broker until there was one.
-    """
+def ready(engine: Engine, code: str, now: datetime) -> Health:
+    """Whether the node does its work: its engine runs, its ledger answers, its broker was heard of lately."""
     reasons = list(_failure(engine))
     try:
         engine.ledger.head()
     except DBAPIError as error:
         reasons.append(f"台账无法读取 / the ledger can't be read: {type(error.orig).__name__}")
-    silent = now - (engine.inbox.looked_at or started)
-    if silent > BROKER_AWAY:
-        seconds = round(silent.total_seconds())
+    heard = engine.inbox.looked_at
+    if heard is None:
+        reasons.append("尚未连上消息代理，读取位置未知 / no broker yet, positions are unknown")
+    elif now - heard > BROKER_AWAY:
+        seconds = round((now - heard).total_seconds())
         reasons.append(f"{seconds} 秒未收到消息代理的答复 / no answer of the broker for {seconds} s")
     positions = {
         "relay_behind": sum(rows for rows, _ in engine.relay.backlog().values()),

@@ -33,7 +33,6 @@ def router(
     `tasks` counts the work list, which another package keeps; `clock` is the engine's. Call it once for a node.
     """
     clock = clock or SystemClock()
-    started = clock.now()
     code, engine = context.code, context.engine
     metrics.registry.register(NodeCollector(context, metrics.places, tasks, clock))
     ProcessCollector(registry=metrics.registry)
@@ -45,7 +44,7 @@ def router(
 
     @routes.get("/readyz", include_in_schema=False)
     def readyz() -> Response:
-        return _health(health.ready(engine, code, started, clock.now()))
+        return _health(health.ready(engine, code, clock.now()))
 
     @routes.get("/metrics", include_in_schema=False)
     def scrape(request: Request) -> Response:

@@ -43,14 +43,13 @@ __all__ = [
 
 
 def open_transport(driver: str, bootstrap: str) -> Transport:
-    """Open a way to the broker at `bootstrap` ("host:port", several separated by commas).
+    """A way to the broker at `bootstrap` ("host:port", several separated by commas), which need not be there yet.
 
     Args:
         driver: "kafka-python", or "confluent" (needs the extra of that name).
         bootstrap: where the first broker to be asked listens.
 
     Raises:
-        RetriableError: no broker answers there within about 5 seconds.
         ImportError: the driver is not installed; the message names the extra.
         ValueError: there is no such driver.
     """

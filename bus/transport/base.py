@@ -149,14 +149,23 @@ class Consumer(Protocol):
 
 
 class Transport(Protocol):
-    """One way to a broker. Building it checks that the broker answers."""
+    """One way to a broker, which need not be there yet: who asks for something is told."""
 
     name: str
 
-    def producer(self, client: str) -> Producer: ...
+    def producer(self, client: str) -> Producer:
+        """`client` names the writer.
+
+        Raises:
+            RetriableError: the broker cannot be reached now (some drivers find out only when they send).
+        """
 
     def consumer(self, client: str) -> Consumer:
-        """`client` names the reader; it is also the group id under which offsets are shown to lag tools."""
+        """`client` names the reader; it is also the group id under which offsets are shown to lag tools.
+
+        Raises:
+            RetriableError: the broker cannot be reached now (some drivers find out only when they read).
+        """
 
     def ensure_topics(self, topics: Sequence[TopicSpec]) -> Sequence[str]:
         """Create those of the topics that do not exist, and return their names.

@@ -332,9 +332,6 @@ class ConfluentTransport:
 
     Args:
         bootstrap: "host:port", several separated by commas.
-
-    Raises:
-        RetriableError: no broker answers within about 4 seconds; the message has librdkafka's cause.
     """
 
     name = "confluent"
@@ -343,7 +340,6 @@ class ConfluentTransport:
         self._bootstrap = bootstrap
         self._trouble = _Trouble()
         self._admin = ck_admin.AdminClient(_config(bootstrap, "kuayu-admin", error_cb=self._trouble))
-        self.topics()
 
     def producer(self, client: str) -> ConfluentProducer:
         return ConfluentProducer(self._bootstrap, client)

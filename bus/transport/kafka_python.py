@@ -1,8 +1,8 @@
 # ruff: noqa: SLF001 (two repairs inside its fetcher; the contract suite tells when an update moves it)
 """The default driver: kafka-python, pure Python."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Condition
 from typing import Any
@@ -256,16 +256,21 @@ class KafkaPythonTransport:
 
     Args:
         bootstrap: "host:port", several separated by commas.
-
-    Raises:
-        RetriableError: no broker answers within about 4 seconds.
     """
 
     name = "kafka-python"
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._admin = _open(KafkaAdminClient, bootstrap, "kuayu-admin", request_timeout_ms=BROKER_TIMEOUT_MS)
+
+    @contextmanager
+    def _admin(self) -> Iterator[Any]:
+        """A client for one question: they are rare, and an open one costs a thread and a connection."""
+        client = _open(KafkaAdminClient, self._bootstrap, "kuayu-admin", request_timeout_ms=BROKER_TIMEOUT_MS)
+        try:
+            yield client
+        finally:
+            client.close()
 
     def producer(self, client: str) -> KafkaPythonProducer:
         return KafkaPythonProducer(self._bootstrap, client)
@@ -275,24 +280,29 @@ class KafkaPythonTransport:
 
     def ensure_topics(self, topics: Sequence[TopicSpec]) -> Sequence[str]:
         created = []
-        for spec in missing(topics, self.topics()):
-            wanted = {
-                "num_partitions": spec.partitions,
-                "replication_factor": -1,
-                "configs": dict(spec.config),
-            }
-            try:
-                self._admin.create_topics({spec.name: wanted}, BROKER_TIMEOUT_MS, wait_for_metadata=True)
-                created.append(spec.name)
-            except kafka_errors.TopicAlreadyExistsError:
-                missing(topics, self.topics())  # somebody was faster: as it should be?
-            except kafka_errors.KafkaError as error:
-                raise _classify(error, f"topic {spec.name}") from error
+        with self._admin() as admin:
+            for spec in missing(topics, self._topics(admin)):
+                wanted = {
+                    "num_partitions": spec.partitions,
+                    "replication_factor": -1,
+                    "configs": dict(spec.config),
+                }
+                try:
+                    admin.create_topics({spec.name: wanted}, BROKER_TIMEOUT_MS, wait_for_metadata=True)
+                    created.append(spec.name)
+                except kafka_errors.TopicAlreadyExistsError:
+                    missing(topics, self._topics(admin))  # somebody was faster: as it should be?
+                except kafka_errors.KafkaError as error:
+                    raise _classify(error, f"topic {spec.name}") from error
         return created
 
     def topics(self) -> Mapping[str, int]:
+        with self._admin() as admin:
+            return self._topics(admin)
+
+    def _topics(self, admin: Any) -> dict[str, int]:
         try:
-            found = self._admin.describe_topics()
+            found = admin.describe_topics()
         except kafka_errors.KafkaError as error:
             raise RetriableError(f"{self._bootstrap}: no broker answers: {error}") from error
         return {
@@ -302,4 +312,4 @@ class KafkaPythonTransport:
         }
 
     def close(self) -> None:
-        self._admin.close()
+        """Nothing is held open."""

@@ -161,7 +161,6 @@ class MemoryTransport:
 
     def __init__(self, broker: MemoryBroker | None = None) -> None:
         self.broker = broker or MemoryBroker()
-        self.broker.check()
 
     def producer(self, client: str) -> MemoryProducer:  # noqa: ARG002 (the broker in memory keeps no client names)
         self.broker.check()

@@ -423,14 +423,14 @@ def test_a_broker_away_is_named(driver: str) -> None:
         broker = MemoryBroker()
         broker.stop()
         with pytest.raises(RetriableError, match="away"):
-            MemoryTransport(broker)
+            MemoryTransport(broker).topics()
         return
     with no_thread_left(), socket.create_server(("127.0.0.1", 0)) as taken:
         bootstrap = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(RetriableError, match=bootstrap):  # somebody listens, but says nothing
-            open_transport(driver, bootstrap)
+            open_transport(driver, bootstrap).topics()
     with no_thread_left(), pytest.raises(RetriableError, match=bootstrap):  # nobody listens
-        open_transport(driver, bootstrap)
+        open_transport(driver, bootstrap).topics()
 
 
 def test_an_unknown_driver_is_named() -> None:

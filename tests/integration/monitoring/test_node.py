@@ -149,6 +149,10 @@ def test_the_tally_adds_up(
 
 
 def test_ready_says_where_the_node_stands(town: Any, client: httpx.Client) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "no broker yet, positions are unknown" in answer.json()["reasons"][0]
+    town.settle()
     town.hand_in()
     answer = client.get("/readyz")
     assert answer.status_code == 200
@@ -160,6 +164,7 @@ def test_ready_says_where_the_node_stands(town: Any, client: httpx.Client) -> No
 
 
 def test_a_broker_that_is_silent_for_long_is_a_reason(town: Any, client: httpx.Client) -> None:
+    town.settle()
     town.clock.move(seconds=61)
     answer = client.get("/readyz")
     assert answer.status_code == 503
@@ -247,7 +252,8 @@ class TestOperatorPage:
         client.post("/login", data={"key": keys["reviewer"]})
         assert client.get("/operator").status_code == 403
 
-    def test_it_shows_an_empty_node(self, browser: httpx.Client) -> None:
+    def test_it_shows_an_empty_node(self, browser: httpx.Client, town: Any) -> None:
+        town.settle()
         page = browser.get("/operator")
         assert page.status_code == 200
         assert "The node is ready." in page.text
