@@ -24,6 +24,8 @@ from bus.sending import CannotSendError, Sending
 from bus.unit import Unit, local_entry
 from schemas import BadPayload, NewerContract, UnknownSchema
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class Application:
     """Applies messages to cases of the streams that a ledger hosts."""
@@ -73,7 +75,7 @@ class Application:
             command.stream,
             message,
             decision,
-            value=msgspec.msgpack.encode(command.data),
+            value=_encode(command.data),
             head=command.trace.encode(),
         )
         state = self._fold(unit, command.stream, case, message, decision, entry, command.trace)
@@ -133,7 +135,7 @@ class Application:
             recorded_at=unit.now,
         )
         decision = self.handlers[stream].decide(case.state, message)
-        entry = self._local(unit, stream, message, decision, value=msgspec.msgpack.encode(refusal))
+        entry = self._local(unit, stream, message, decision, value=_encode(refusal))
         if decision.outcome == "applied":
             self._fold(unit, stream, case, message, decision, entry, "")
         else:
@@ -174,7 +176,7 @@ class Application:
         decision = self.handlers[stream].decide(case.state if case else None, message)
         match decision.outcome:
             case "applied":
-                facts = msgspec.msgpack.encode(tuple(decision.facts))
+                facts = _encode(tuple(decision.facts))
                 applied = msgspec.structs.replace(entry, outcome="applied", facts=facts)
                 self._fold(unit, stream, case, message, decision, applied, envelope.trace)
             case "refused":
@@ -275,7 +277,7 @@ class Application:
             outcome=decision.outcome,
             code=decision.code,
             reason=decision.reason,
-            facts=msgspec.msgpack.encode(tuple(decision.facts)) if decision.facts else b"",
+            facts=_encode(tuple(decision.facts)) if decision.facts else b"",
             **values,
         )
 

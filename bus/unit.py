@@ -26,9 +26,9 @@ from bus.ledger import Entry, Kind, milliseconds, tables, upsert
 from bus.protocols import Change, Projection
 from bus.transport import TopicPartition
 
-CASES_CACHED = 10_000
+CASES_CACHED = 5_000
 """Those that were last looked at: a case is asked for again within seconds, or only after days."""
-HASHES_CACHED = 100_000
+HASHES_CACHED = 20_000
 QUARANTINE_SAMPLE = 256
 """Bytes of a quarantined record that are kept."""
 QUARANTINE_KEPT = 10_000
@@ -242,9 +242,10 @@ class Unit:
             for _, due in case.timers:
                 if books.next_due is None or due < books.next_due:
                     books.next_due = due
-        for entry in self.entries:
-            if entry.kind is Kind.OUT:
-                books.recent_hashes[ids[True, entry.lane], entry.number] = entry.lane_hash
+        out = Kind.OUT
+        books.recent_hashes.update(
+            {(ids[True, e.lane], e.number): e.lane_hash for e in self.entries if e.kind is out}
+        )
         while len(books.recent_hashes) > HASHES_CACHED:
             books.recent_hashes.popitem(last=False)
         while len(books.cases) > CASES_CACHED:

@@ -280,6 +280,12 @@ def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
         raise Fenced(f"another process owns this ledger (we were epoch {old.epoch})")
 
 
+PAGE_BYTES = 16_384
+"""Rows have a kilobyte or two: on SQLite's own 4 KiB pages they cost a third more to write, and half as much space again."""
+CHECKPOINT_PAGES = 2_000
+"""32 MiB: a page that is written in many commits goes to the file once."""
+
+
 def _engine(url: str, synchronous: str) -> Engine:
     # Rows are sequences: the drivers read them faster than mappings.
     engine = create_engine(url, paramstyle="qmark" if url.startswith("sqlite") else "format")
@@ -288,7 +294,9 @@ def _engine(url: str, synchronous: str) -> Engine:
         @event.listens_for(engine, "connect")
         def pragmas(connection: Any, _record: Any) -> None:
             cursor = connection.cursor()
+            cursor.execute(f"PRAGMA page_size={PAGE_BYTES}")  # counts for a new file only
             cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA busy_timeout=5000")
             cursor.close()
