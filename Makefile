@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.11 or later (with venv) and make are enough.
 #   make demo [CASES=500] [LOG=events.csv.gz]   all three stages on a real broker, until Ctrl-C or that many cases
-#   make test | lint | types | format | coverage | bench | model | lock | clean
+#   make test | lint | types | format | coverage | bench | model | fuzz | lock | clean
 # ARGS= is handed to the command behind a target: make test ARGS="-k lanes"
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ PACKAGES := schemas jurisdictions cases bus web producers consumers monitoring k
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test model coverage lint types format bench lock clean
+.PHONY: help setup demo test model fuzz coverage lint types format bench lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -40,6 +40,10 @@ test: $(READY)
 # The lane protocol under chance, longer than each run of the tests has it.
 model: $(READY)
 	KUAYU_MODEL_EXAMPLES=$(or $(EXAMPLES),400) $(PYTEST) --timeout=0 tests/unit/bus/test_lane_model.py $(ARGS)
+
+# Bad input of all kinds; longer, and with other examples than each run of the tests has.
+fuzz: $(READY)
+	KUAYU_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) --timeout=0 tests/fuzz $(ARGS)
 
 coverage: $(READY)
 	$(PYTEST) --cov --cov-report=html $(ARGS)

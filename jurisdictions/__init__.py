@@ -49,6 +49,7 @@ from jurisdictions._model import (
     Stage,
 )
 from jurisdictions._routing import InboxAddress, NoRoute, NoRouteCode, Route, route
+from jurisdictions._yaml import read_yaml
 
 __all__ = [
     "ALL_ITEMS",
@@ -100,5 +101,6 @@ __all__ = [
     "lint",
     "load_directory",
     "make_case_number",
+    "read_yaml",
     "route",
 ]

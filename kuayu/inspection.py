@@ -1,7 +1,7 @@
 """Looking into a ledger without a running node: a case's journey, and the proof that the ledger is sound."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,7 +11,7 @@ from bus.envelope import stream_of
 from bus.records import Records
 from bus.verification import verify
 from cases import journey
-from jurisdictions import CHINA_TIME, load_directory
+from jurisdictions import CHINA_TIME, Invalid, load_directory
 from kuayu.node import STAGES
 from kuayu.settings import Settings
 from schemas import Codec, load_schemas
@@ -77,13 +77,13 @@ def _ledger(settings: Settings, code: str) -> Iterator[tuple[Ledger, Records]]:
         raise InspectionError(
             f"there is no ledger {settings.data / f'{code}.db'}; KUAYU_DATA or KUAYU_LEDGER names it"
         )
-    directory = load_directory(settings.directory)
-    handlers = {stream_of(stage, code): make(code, directory) for stage, make in STAGES.items()}
-    records = Records(handlers, Codec(load_schemas()))
-    ledger = Ledger(settings.ledger_url(code))
     try:
-        yield ledger, records
+        directory = load_directory(settings.directory)
+        handlers = {stream_of(stage, code): make(code, directory) for stage, make in STAGES.items()}
+        records = Records(handlers, Codec(load_schemas()))
+        with closing(Ledger(settings.ledger_url(code))) as ledger:
+            yield ledger, records
+    except Invalid as error:
+        raise InspectionError(str(error)) from error
     except SQLAlchemyError as error:
         raise InspectionError(f"the ledger of {code} can't be read: {str(error).splitlines()[0]}") from error
-    finally:
-        ledger.close()

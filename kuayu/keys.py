@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from jurisdictions import read_yaml
 from web import Callers, new_key
 
 
@@ -12,10 +14,14 @@ def add_key(file: Path, *, caller: str, name: str, jurisdiction: str, roles: Seq
     """Add a caller to the keys file and return its key.
 
     Raises:
-        web.KeysError: the file, with the new caller in it, is not a valid keys file; it is left as it was.
+        web.KeysError: the file, with or without the new caller in it, is not a valid keys file; it is left as it was.
     """
-    before = file.read_text(encoding="utf-8") if file.exists() else None
-    known = yaml.safe_load(before) if before else {"callers": []}
+    before = None
+    known: dict[str, Any] = {"callers": []}
+    if file.exists():
+        Callers.load(file)
+        before = file.read_text(encoding="utf-8")
+        known = read_yaml(before)
     key, digest = new_key()
     known["callers"].append(
         {"caller": caller, "name": name, "jurisdiction": jurisdiction, "roles": list(roles), "sha256": digest}

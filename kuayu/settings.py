@@ -1,12 +1,20 @@
 """What a node is told by its environment (KUAYU_…); every value is checked when the program starts."""
 
 import ipaddress
+import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, HttpUrl, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, HttpUrl, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+MAX_PORT = 65_535
+_ADDRESS = re.compile(r"[^\s,]+:[0-9]{1,5}")
+
+
+class BadSetting(ValueError):
+    """A setting can't be used; one line that names it and says what would be right."""
 
 
 class Settings(BaseSettings):
@@ -35,12 +43,35 @@ class Settings(BaseSettings):
     allow_remote_broker: bool = False
     """Events are not sealed yet, so a broker beyond this machine needs an explicit word."""
 
+    @classmethod
+    def load(cls) -> Self:
+        """What the environment says.
+
+        Raises:
+            BadSetting: a value that can't be used.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = "_".join(str(part) for part in first["loc"]).upper()
+            raise BadSetting(f"KUAYU_{name}: {first['msg'].removeprefix('Value error, ')}") from error
+        except SettingsError as error:  # the one setting that is more than a text
+            raise BadSetting('KUAYU_PEERS: not JSON like {"430100": "http://127.0.0.1:8101"}') from error
+
     @field_validator("http")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdigit():
+    def _listens(cls, value: str) -> str:
+        if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > MAX_PORT:
             raise ValueError("host:port would be right, for example 127.0.0.1:8080")
+        return value
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        for address in value.split(","):
+            if not _ADDRESS.fullmatch(address.strip()) or int(address.rpartition(":")[2]) > MAX_PORT:
+                raise ValueError("host:port would be right, with commas between, for example 127.0.0.1:9092")
         return value
 
     @cached_property

@@ -17,7 +17,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from fastapi import Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from yaml import YAMLError
 
+from jurisdictions import read_yaml
 from web.problems import Problem
 
 COOKIE = "kuayu_session"
@@ -84,9 +86,9 @@ class Callers:
             OSError: it can't be read.
         """
         try:
-            return cls(msgspec.yaml.decode(path.read_bytes(), type=_File).callers)
-        except (msgspec.DecodeError, KeysError) as error:
-            raise KeysError(f"{path}: {error}") from error
+            return cls(msgspec.convert(read_yaml(path.read_text("utf-8")), _File).callers)
+        except (YAMLError, UnicodeDecodeError, msgspec.ValidationError, KeysError) as error:
+            raise KeysError(f"{path}: {' '.join(str(error).split())}") from error
 
     def find(self, key: str) -> Caller | None:
         """Whose key this is; None if nobody's."""

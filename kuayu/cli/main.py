@@ -92,7 +92,6 @@ def node(
     from kuayu.process import loading
 
     loading()
-    from pydantic import ValidationError
     from sqlalchemy.exc import SQLAlchemyError
 
     from bus import Fenced
@@ -108,10 +107,7 @@ def node(
     if unknown:
         fail(f"--stage {unknown[0]}: acceptance, review or pickup would be right")
     try:
-        raise typer.Exit(run(code, stages, Settings()))
-    except ValidationError as error:
-        first = error.errors()[0]
-        fail(f"KUAYU_{'_'.join(str(part) for part in first['loc']).upper()}: {first['msg']}")
+        raise typer.Exit(run(code, stages, Settings.load()))
     except (
         Invalid,
         ValueError,
@@ -121,6 +117,7 @@ def node(
         SQLAlchemyError,
         Fenced,
         ImportError,
+        OSError,
     ) as error:
         fail(str(error).splitlines()[0])
 
@@ -179,11 +176,11 @@ def case_journey(
     Example: `kuayu case 430200-01JX… --at 430100 --rows`
     """
     from kuayu.inspection import InspectionError, show_case
-    from kuayu.settings import Settings
+    from kuayu.settings import BadSetting, Settings
 
     try:
-        typer.echo(show_case(Settings(), case_id, at or case_id.split("-")[0], rows=rows))
-    except InspectionError as error:
+        typer.echo(show_case(Settings.load(), case_id, at or case_id.split("-")[0], rows=rows))
+    except (InspectionError, BadSetting) as error:
         fail(str(error))
 
 
@@ -193,11 +190,11 @@ def verify(
 ) -> None:
     """Prove a ledger from itself: hash chain, lanes without gaps, projections equal to a rebuild. Reads only."""
     from kuayu.inspection import InspectionError, check_ledger
-    from kuayu.settings import Settings
+    from kuayu.settings import BadSetting, Settings
 
     try:
-        problems, rows = check_ledger(Settings(), code)
-    except InspectionError as error:
+        problems, rows = check_ledger(Settings.load(), code)
+    except (InspectionError, BadSetting) as error:
         fail(str(error))
     for problem in problems:
         typer.echo(problem)

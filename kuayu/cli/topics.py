@@ -16,13 +16,13 @@ def create(
 ) -> None:
     """Create the topics that do not exist; those that exist are never changed."""
     from bus.transport import TransportError
+    from jurisdictions import Invalid
     from kuayu.node import create_topics
-    from kuayu.settings import Settings
+    from kuayu.settings import BadSetting, Settings
 
-    settings = Settings()
     try:
-        new = create_topics(settings, frozenset(codes) if codes else None)
-    except TransportError as error:
+        new = create_topics(Settings.load(), frozenset(codes) if codes else None)
+    except (TransportError, BadSetting, Invalid) as error:
         typer.echo(f"kuayu: {error}", err=True)
         raise typer.Exit(2) from error
     for name in new:
@@ -34,12 +34,12 @@ def create(
 def list_topics() -> None:
     """The topics on the broker, with their numbers of partitions."""
     from bus.transport import TransportError, open_transport
-    from kuayu.settings import Settings
+    from kuayu.settings import BadSetting, Settings
 
-    settings = Settings()
     try:
+        settings = Settings.load()
         transport = open_transport(settings.driver, settings.bootstrap_servers)
-    except TransportError as error:
+    except (TransportError, BadSetting) as error:
         typer.echo(f"kuayu: {error}", err=True)
         raise typer.Exit(2) from error
     for name, partitions in sorted(transport.topics().items()):

@@ -77,10 +77,7 @@ _Body = tuple[int, str, Any]
 
 
 def _read_json(feed: Feed) -> Iterator[_Body]:
-    try:
-        document = msgspec.json.decode(b"".join(feed.chunks()))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise feed.error(f"is no JSON ({error})", "one object, or a list of objects") from None
+    document = _decoded(feed, b"".join(feed.chunks()), "one object, or a list of objects")
     for number, body in enumerate(document if isinstance(document, list) else [document], 1):
         yield number, "", body
 
@@ -89,10 +86,16 @@ def _read_json_lines(feed: Feed) -> Iterator[_Body]:
     for number, line in enumerate(feed.lines(), 1):
         if not line.strip():
             continue
-        try:
-            yield number, "", msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
-            raise feed.error(f"is no JSON ({error})", "one object on each line", line=number) from None
+        yield number, "", _decoded(feed, line, "one object on each line", number)
+
+
+def _decoded(feed: Feed, text: bytes | str, expected: str, line: int | None = None) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise feed.error(f"is no JSON ({error})", expected, line=line) from None
+    except RecursionError:
+        raise feed.error("is nested too deeply", expected, line=line) from None
 
 
 def _read_csv(feed: Feed) -> Iterator[_Body]:

@@ -18,9 +18,11 @@ def read_csv(feed: Feed) -> Iterator[Row]:
         header = next(reader, None)
         if not header:
             raise feed.error("has no header", "column names in the first line", line=1)
+        seen: set[str] = set()
         for column in header:
-            if header.count(column) > 1:
+            if column in seen:
                 raise feed.error("the column stands there twice", "each name once", line=1, column=column)
+            seen.add(column)
         for values in reader:
             if not values:
                 continue

@@ -11,6 +11,9 @@ MAX_BYTES: Final = 1 << 30
 """Bytes of a file once it is unpacked; a small file that unpacks to more is meant to hurt."""
 MAX_LINE: Final = 1 << 20
 """Bytes of a line: what is longer is no line."""
+MAX_COLUMN: Final = 100
+MAX_PROBLEM: Final = 300
+"""Characters of the name of a column, and of what is said of a file: both may repeat what stands in it."""
 _CHUNK: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -26,6 +29,7 @@ class FeedError(ValueError):
     def __init__(
         self, file: str, problem: str, expected: str, *, line: int | None = None, column: str = ""
     ) -> None:
+        problem, column = problem[:MAX_PROBLEM], column[:MAX_COLUMN]
         where = [file, *([] if line is None else [f"line {line}"]), *([column] if column else [])]
         super().__init__(f"{', '.join(where)}: {problem}; {expected} would be right")
         self.file = file

@@ -6,7 +6,9 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from yaml import YAMLError
 
+from jurisdictions import read_yaml
 from producers.feeds.files import FeedError
 from producers.feeds.plans import CaseStep
 
@@ -67,7 +69,7 @@ def load_mapping(path: Path = PACKAGED) -> LogMapping:
         OSError: it can't be read.
     """
     try:
-        return msgspec.yaml.decode(path.read_bytes(), type=LogMapping)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.convert(read_yaml(path.read_text("utf-8")), LogMapping)
+    except (YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         expected = "a mapping like the packaged mappings/receipt.yaml"
-        raise FeedError(path.name, f"is no mapping ({error})", expected) from None
+        raise FeedError(path.name, f"is no mapping ({' '.join(str(error).split())})", expected) from None

@@ -17,6 +17,10 @@ from producers.feeds.rows import Row
 TRACE_PREFIX: Final = "case:"
 MAX_TRACE: Final = 100_000
 """Events of one trace: a case with more is a log without cases."""
+MAX_DEPTH: Final = 100
+"""Elements within one another; a log has about five, and lists in attributes a few more."""
+MAX_ATTRIBUTES: Final = 1_000
+"""Attributes of one trace: each of its events carries them."""
 _VALUES: Final = frozenset({"string", "date", "int", "float", "boolean", "id"})
 
 
@@ -46,6 +50,8 @@ class _Traces:
             self._events.append(Row(self._line(), {}))
         elif name in _VALUES and parent in {"trace", "event"}:
             self._keep(parent, attributes)
+        if len(self._path) == MAX_DEPTH:
+            raise self._feed.error("is nested too deeply", f"at most {MAX_DEPTH} elements", line=self._line())
         self._path.append(name)
 
     def end(self, _tag: str) -> None:
@@ -71,6 +77,10 @@ class _Traces:
             ) from None
         if parent == "trace":
             self._trace[TRACE_PREFIX + key] = value
+            if len(self._trace) > MAX_ATTRIBUTES:
+                raise self._feed.error(
+                    "the trace has too many attributes", f"at most {MAX_ATTRIBUTES}", line=self._line()
+                )
         elif self._events:
             self._events[-1].values[key] = value
 
