@@ -16,7 +16,7 @@ from bus import envelope as env
 from bus.books import Answered, Case, ExceptionRow, HeldRow, Lane
 from bus.envelope import Envelope
 from bus.errors import CaseHeld, CommandRefused, KeyReused, VersionConflict
-from bus.holding import hold, hold_on, may_overtake, stored, unhold
+from bus.holding import BEHIND, Tried, hold, hold_on, may_overtake, stored, unhold
 from bus.ledger import Entry, milliseconds
 from bus.protocols import Answer, Change, Command, Decision, Handler, HandOverRefused, Message
 from bus.records import TIMER, Records, event_message
@@ -152,7 +152,7 @@ class Application:
         """
         held = unit.held_rows(stream, entry.subject)
         if held and not may_overtake(held, lane.name):
-            return hold(unit, lane, entry, "waiting", "behind", f"row {held[0].row}", f"row:{held[0].row}")
+            return hold(unit, lane, entry, "waiting", BEHIND, f"row {held[0].row}", f"row:{held[0].row}")
         if failure:
             return hold(unit, lane, entry, "parked", "not_storable", failure, "")
         point = unit.mark()
@@ -190,11 +190,11 @@ class Application:
                 hold(unit, lane, entry, "waiting", decision.code, decision.reason, decision.awaits)
         return decision.outcome
 
-    # Held rows: tried again, or refused by a person.
+    # Held rows.
 
-    def release(self, unit: Unit, stream: str, subject: str) -> int:
-        """Try the held rows of a case again, in order, until one can't go on. Returns how many went."""
-        gone = 0
+    def release(self, unit: Unit, stream: str, subject: str) -> list[Tried]:
+        """Try the held rows of a case again, in order, until one can't go on; gives what became of each."""
+        tried: list[Tried] = []
         for row in unit.held_rows(stream, subject):
             entry = stored(unit, row.row)
             envelope = env.read(entry.head)
@@ -207,43 +207,21 @@ class Application:
                 if decision.outcome == "waiting":
                     why = ("waiting", decision.code, decision.reason, decision.awaits)
                     hold_on(unit, entry, row, *why)
+                    tried.append(Tried(row.row, entry.type, *why))
                     break
-                self._settle(unit, stream, entry, row, message, decision, case)
+                self.settle(unit, stream, entry, row, message, decision, case)
             except DBAPIError:
                 raise
             except Exception as error:  # noqa: BLE001 - as in `event`
                 unit.take_back(point)
-                hold_on(unit, entry, row, *_why(envelope, error))
+                why = _why(envelope, error)
+                hold_on(unit, entry, row, *why)
+                tried.append(Tried(row.row, entry.type, *why))
                 break
-            gone += 1
-        return gone
+            tried.append(Tried(row.row, entry.type, decision.outcome, decision.code, decision.reason, ""))
+        return tried
 
-    def refuse_held(self, unit: Unit, stream: str, subject: str, actor: str, code: str, reason: str) -> None:
-        """A person refuses the first held row of a case; it is told, and what waits behind goes on.
-
-        Raises:
-            CommandRefused: nothing is held there.
-        """
-        held = unit.held_rows(stream, subject)
-        if not held:
-            raise CommandRefused("nothing_held", "没有搁置的事件 / nothing is held for this case", "case")
-        entry = stored(unit, held[0].row)
-        settled = local_entry(
-            unit,
-            stream,
-            subject,
-            "Refuse",
-            actor=actor,
-            outcome="refused",
-            code=code,
-            reason=reason,
-            cause=entry.row,
-        )
-        unit.append(settled)
-        unhold(unit, entry, held[0], ExceptionRow("refused", code, reason, settled.row))
-        self.release(unit, stream, subject)
-
-    def _settle(
+    def settle(
         self,
         unit: Unit,
         stream: str,
@@ -252,12 +230,13 @@ class Application:
         message: Message,
         decision: Decision,
         case: Case | None,
+        **values: Any,
     ) -> None:
-        settled = self._local(unit, stream, message, decision, cause=entry.row)
+        """Apply or refuse a held row as decided; `values` stand in the row of the log that says so."""
+        settled = self._local(unit, stream, message, decision, cause=entry.row, **values)
         if decision.outcome == "applied":
             unhold(unit, entry, row, None)
-            trace = env.read(entry.head).trace
-            self._fold(unit, stream, case, message, decision, settled, trace)
+            self._fold(unit, stream, case, message, decision, settled, env.read(entry.head).trace)
         else:
             unit.append(settled)
             refused = ExceptionRow("refused", decision.code, decision.reason, settled.row)
@@ -266,19 +245,17 @@ class Application:
     # Recording and sending on.
 
     def _local(self, unit: Unit, stream: str, message: Message, decision: Decision, **values: Any) -> Entry:
+        said = {"actor": message.source, "code": decision.code, "reason": decision.reason} | values
         return local_entry(
             unit,
             stream,
             message.case,
             message.type,
             id=message.id,
-            actor=message.source,
             acted_ms=milliseconds(message.acted_at),
             outcome=decision.outcome,
-            code=decision.code,
-            reason=decision.reason,
             facts=_encode(tuple(decision.facts)) if decision.facts else b"",
-            **values,
+            **said,
         )
 
     def _fold(

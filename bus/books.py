@@ -72,12 +72,24 @@ class Position(NamedTuple):
 
 
 class HeldRow(NamedTuple):
+    """An event that took its number and can't be applied now."""
+
     row: int
     status: str
+    """parked or waiting."""
     code: str
     reason: str
+    """Where it failed, or what the case said."""
     awaits: str
+    """What it waits for, as `kind:name`; empty for what is parked."""
     lane: str
+    type: str
+    since: int
+    """When it was taken, milliseconds since 1970, UTC."""
+    tries: int
+    """How often its case was asked; 0 for what only waits behind another event."""
+    version: str
+    """Of the program that tried it last, so that each new one tries it once."""
 
 
 class Answered(NamedTuple):
@@ -101,10 +113,14 @@ LaneKey = tuple[bool, str]
 class Books:
     """What the ledger says, kept in memory by its one writer."""
 
-    def __init__(self, ledger: Ledger, head: Head, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, ledger: Ledger, head: Head, handlers: Mapping[str, Handler], version: str = ""
+    ) -> None:
         self.ledger = ledger
         self.head = head
         self.handlers = handlers
+        self.version = version
+        """Of the program, its contracts and its directory: what decides how an event is judged."""
         self.lanes: dict[LaneKey, Lane] = {}
         self.positions: dict[TopicPartition, Position] = {}
         self.held: dict[CaseKey, tuple[HeldRow, ...]] = {}
@@ -128,8 +144,8 @@ class Books:
             self.excepted.update(connection.execute(select(tables.exception.c.lane).distinct()).scalars())
             held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
         self._lane_ids = max((lane.id for lane in self.lanes.values()), default=0)
-        for row in held:
-            self._load_held(*row)
+        for row, stream, subject, *why in held:
+            self.held[stream, subject] = (*self.held.get((stream, subject), ()), HeldRow(row, *why))
         self.look_at_timers()
 
     def still_true(self) -> bool:
@@ -140,13 +156,6 @@ class Books:
         with self.ledger.read() as connection:
             lanes, positions = _lanes(connection), _positions(connection)
         return (self.ledger.head(), lanes, positions) == (self.head, self.lanes, self.positions)
-
-    def _load_held(
-        self, row: int, stream: str, subject: str, status: str, code: str, reason: str, awaits: str
-    ) -> None:
-        entry = self.entry(row)
-        found = HeldRow(row, status, code, reason, awaits, entry.lane)
-        self.held[stream, subject] = (*self.held.get((stream, subject), ()), found)
 
     def new_lane_id(self) -> int:
         self._lane_ids += 1

@@ -15,14 +15,16 @@ from bus.errors import Fenced
 from bus.failures import Failure, classify
 from bus.inbox import Inbox
 from bus.ledger import Ledger
+from bus.mending import Mending
 from bus.protocols import Clock, Handler, Intake, Observer, Projection, SchemaSource, Topology
 from bus.receiving import Reader
 from bus.records import Records
 from bus.relay import Relay
+from bus.retrying import Retrying
 from bus.sending import Sending
 from bus.transport import Consumer, TopicPartition, TopicSpec, Transport, TransportError
 from bus.writer import Writer
-from schemas import Codec, SchemaError, Schemas
+from schemas import Codec, Schemas
 
 _log = structlog.get_logger()
 
@@ -30,8 +32,6 @@ PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while something is away; the last one repeats."""
 WAIT_AT_MOST = 0.5
 """Seconds that a thread waits for something to do: what a stop may take, and how often an idle node wakes up."""
-FETCH_EVERY = 1.0
-"""Seconds between looks for schemas that events wait for."""
 
 
 class SystemClock:
@@ -63,14 +63,17 @@ class Engine:
         clock: Clock | None = None,
         client: str = "kuayu",
         topics: Sequence[TopicSpec] = (),
+        version: str = "",
     ) -> None:
-        """`topics`: made where they are missing, once the broker can be reached; see `Transport.ensure_topics`."""
+        """`topics`: made where they are missing, once the broker can be reached; see `Transport.ensure_topics`.
+        `version` names program, contracts and directory: what is parked is tried once by each.
+        """
         clock = clock or SystemClock()
         by_stream: Mapping[str, Handler] = {env.stream_of(h.stage, h.code): h for h in handlers}
         by_topic = {intake.topic: intake for intake in intakes}
         codec = Codec(schemas)
         self.ledger = ledger
-        self.books = Books(ledger, ledger.claim(), by_stream)
+        self.books = Books(ledger, ledger.claim(), by_stream, version)
         self.topology = topology
         self.records = Records(by_stream, codec)
         self.application = Application(by_stream, self.records, Sending(codec, topology))
@@ -86,10 +89,10 @@ class Engine:
         read += by_topic
         places = [TopicPartition(topic, p) for topic in read for p in range(topology.partitions(topic))]
         self.inbox = Inbox(self._consumer, places, self.books, reader, self.writer, observer, clock)
-        self._schemas = schemas
-        self._source = source
+        self.mending = Mending(self.writer, self.application, self.books)
         self._observer = observer
         self._stop = threading.Event()
+        self.retrying = Retrying(self.books, self.mending, schemas, source, observer, self._stop)
         self._threads: list[threading.Thread] = []
         self.failure: BaseException | None = None
         """Why the engine stopped by itself; None while it runs or when it was stopped."""
@@ -100,9 +103,8 @@ class Engine:
             ("writer", self.writer.step),
             ("relay", self.relay.step),
             ("inbox", self.inbox.step),
+            ("retrying", self.retrying.step),
         ]
-        if self._source is not None:
-            steps.append(("fetcher", self._fetch))
         for name, step in steps:
             thread = threading.Thread(target=self._run, args=(name, step), name=f"kuayu-{name}", daemon=True)
             self._threads.append(thread)
@@ -155,26 +157,3 @@ class Engine:
         kind = "fenced" if isinstance(fatal, Fenced) else f"{name}_failed"
         self._observer.alarm(kind, place_of(fatal))
         _log.critical("engine_stopped", thread=name, error=place_of(fatal))
-
-    def _fetch(self, _timeout: float) -> bool:
-        """Ask for the schemas that held events wait for (law 9)."""
-        self._stop.wait(FETCH_EVERY)
-        wanted: dict[bytes, tuple[int, str]] = {}
-        for (_stream, _subject), rows in list(self.books.held.items()):
-            if rows[0].awaits.startswith("schema:"):
-                digest = bytes.fromhex(rows[0].awaits.removeprefix("schema:"))
-                if digest not in wanted:
-                    entry = self.books.entry(rows[0].row)
-                    source = env.read(entry.head).source
-                    wanted[digest] = (int.from_bytes(entry.value[1:5], "big"), source)
-        for digest, (schema_id, source) in wanted.items():
-            text = self._source.fetch(schema_id, digest, source) if self._source else None
-            if text is None:
-                continue
-            try:
-                self._schemas.add(text, digest)
-            except SchemaError as wrong:
-                self._observer.alarm("schema_wrong", f"{digest.hex()} from {source}: {wrong}")
-                continue
-            self.writer.schema_arrived(digest)
-        return False

@@ -1,13 +1,29 @@
 """Held rows: what is parked or waits, and what waits behind it in the same case."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from bus.books import ExceptionRow, HeldRow, Lane
 from bus.ledger import Entry
 from bus.unit import Unit
 
+BEHIND = "behind"
+"""Code of what was not tried, because another event of its case is held before it."""
 ORDER_AWAITS = ("event:", "term:")
 """How `awaits` begins where another event of the same case can bring it; all else comes from outside the case."""
+
+
+class Tried(NamedTuple):
+    """What became of a held event that was tried again."""
+
+    row: int
+    type: str
+    outcome: str
+    """applied, refused; or waiting, parked: then it stays held."""
+    code: str
+    reason: str
+    awaits: str
 
 
 def may_overtake(held: tuple[HeldRow, ...], lane: str) -> bool:
@@ -19,7 +35,18 @@ def hold(unit: Unit, lane: Lane, entry: Entry, status: str, code: str, reason: s
     """Record an event that took its number and can't be applied now; its case is held. Returns the status."""
     reason = reason.replace("\0", "")  # PostgreSQL stores none
     unit.append(msgspec.structs.replace(entry, outcome=status, code=code, reason=reason))
-    row = HeldRow(entry.row, status, code, reason, awaits, entry.lane)
+    row = HeldRow(
+        entry.row,
+        status,
+        code,
+        reason,
+        awaits,
+        entry.lane,
+        entry.type,
+        entry.recorded_ms,
+        tries=int(code != BEHIND),
+        version=unit.books.version,
+    )
     held = unit.held_rows(entry.stream, entry.subject)
     unit.set_held(entry.stream, entry.subject, (*held, row))
     unit.set_exception(lane, entry.number, ExceptionRow(status, code, reason, entry.row))
@@ -27,13 +54,20 @@ def hold(unit: Unit, lane: Lane, entry: Entry, status: str, code: str, reason: s
 
 
 def hold_on(unit: Unit, entry: Entry, row: HeldRow, status: str, code: str, reason: str, awaits: str) -> None:
-    """It stays held, perhaps for another reason: what only waited behind others has its own now."""
-    kept = row._replace(status=status, code=code, reason=reason.replace("\0", ""), awaits=awaits)
-    if kept == row:
-        return
+    """It was tried and stays held, perhaps for another reason: what only waited behind others has its own now."""
+    reason = reason.replace("\0", "")
+    kept = row._replace(
+        status=status,
+        code=code,
+        reason=reason,
+        awaits=awaits,
+        tries=row.tries + 1,
+        version=unit.books.version,
+    )
     held = unit.held_rows(entry.stream, entry.subject)
     unit.set_held(entry.stream, entry.subject, tuple(kept if other == row else other for other in held))
-    _tell(unit, entry, ExceptionRow(status, code, kept.reason, entry.row))
+    if (status, code, reason) != (row.status, row.code, row.reason):
+        _tell(unit, entry, ExceptionRow(status, code, reason, entry.row))
 
 
 def unhold(unit: Unit, entry: Entry, row: HeldRow, exception: ExceptionRow | None) -> None:

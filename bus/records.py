@@ -45,6 +45,8 @@ class Records:
         """The message that made a row, as it was the first time; `origin` is the row it settles, or itself."""
         if origin.kind is Kind.IN:
             envelope = env.read(origin.head)
+            if entry.kind is Kind.LOCAL and entry.value:  # applied as it was repaired
+                return event_message(envelope._replace(type=entry.type), self.codec.decode(entry.value))
             return event_message(envelope, self.event(origin, envelope))
         kind: MessageKind = "command"
         data: Any = None

@@ -287,7 +287,7 @@ class Unit:
         for (stream, subject), held in self.held.items():
             kept = {row.row for row in held}
             gone += [row.row for row in self.books.held.get((stream, subject), ()) if row.row not in kept]
-            rows += [(row.row, stream, subject, row.status, row.code, row.reason, row.awaits) for row in held]
+            rows += [(row.row, stream, subject, *row[1:]) for row in held]
         if gone:
             connection.execute(delete(tables.held).where(tables.held.c.row.in_(gone)))
         upsert(connection, tables.held, rows)

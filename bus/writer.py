@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
@@ -27,6 +27,8 @@ from bus.sending import CannotSendError
 from bus.transport import TopicPartition
 from bus.unit import Unit
 
+T = TypeVar("T")
+
 BATCH_ITEMS = 1_000
 """Items of one kind in one commit; beyond, the commit costs no less an item."""
 QUEUE_ITEMS = 10_000
@@ -40,8 +42,8 @@ TICK = 0.25
 class Act(NamedTuple):
     """Something to be done by the writer, for a caller that waits."""
 
-    apply: Callable[[Unit], Answer | int | None]
-    done: "Future[Answer | int | None]"
+    apply: Callable[[Unit], Any]
+    done: "Future[Any]"
     command: Command | None = None
 
 
@@ -89,30 +91,17 @@ class Writer:
         Raises:
             Busy: too many wait already.
         """
-        return self._act(lambda unit: self._application.command(unit, command), command)  # type: ignore[return-value]
+        return self._act(lambda unit: self._application.command(unit, command), command)
 
-    def release(self, stream: str, case: str) -> "Future[int]":
-        """Try the held events of a case again; gives how many went on."""
-        return self._act(lambda unit: self._application.release(unit, stream, case))  # type: ignore[return-value]
+    def do(self, apply: Callable[[Unit], T]) -> "Future[T]":
+        """Let the writer do something within a commit; the future has its result once that is durable.
 
-    def schema_arrived(self, digest: bytes) -> "Future[int]":
-        """Let go on what waited for this schema."""
-        awaits = f"schema:{digest.hex()}"
+        Raises:
+            Busy: too many wait already.
+        """
+        return self._act(apply)
 
-        def apply(unit: Unit) -> int:
-            cases = [key for key, rows in self.books.held.items() if rows[0].awaits == awaits]
-            return sum(self._application.release(unit, *key) for key in cases)
-
-        return self._act(apply)  # type: ignore[return-value]
-
-    def refuse_held(self, stream: str, case: str, actor: str, code: str, reason: str) -> "Future[None]":
-        """Refuse the first held event of a case, finally; its sender is told."""
-        apply = self._application.refuse_held
-        return self._act(lambda unit: apply(unit, stream, case, actor, code, reason))  # type: ignore[return-value]
-
-    def _act(
-        self, apply: Callable[[Unit], Answer | int | None], command: Command | None = None
-    ) -> "Future[Answer | int | None]":
+    def _act(self, apply: Callable[[Unit], T], command: Command | None = None) -> "Future[T]":
         act = Act(apply, Future(), command)
         with self._wake:
             if self._closed:

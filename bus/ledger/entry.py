@@ -18,7 +18,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True
     """What the Merkle leaf is taken over, as it stands.
 
     In and out rows keep the record's head (see `bus.envelope`) and value exactly as on the wire; local rows keep the
-    encoded command in `value`, its name in `type`, and in `head` the trace that it belongs to. `facts` is what `decide` answered, once and for all (law 6).
+    encoded command in `value`, its name in `type`, and in `head` the trace that it belongs to; where an event was
+    applied as it was repaired, that event. `facts` is what `decide` answered, once and for all (law 6).
     """
 
     row: int

@@ -115,6 +115,11 @@ held = Table(
     Column("code", String, nullable=False),
     Column("reason", String, nullable=False),
     Column("awaits", String, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("version", String, nullable=False),  # of the program that tried it last
 )
 Index("held_subject", held.c.stream, held.c.subject)
 

@@ -102,7 +102,7 @@ def test_what_the_receiver_parked_stays_open_at_the_sender(
     assert value(samples, "kuayu_open_handovers", **way) == 1
     assert 30 <= value(samples, "kuayu_oldest_handover_seconds", **way) < 90
 
-    town.changsha.engine.writer.release("430100/review", case)
+    town.changsha.engine.mending.release("430100/review", case)
     town.settle()
     assert monitoring.tally(town.zhuzhou.engine, "430200").open_handovers == 0
     assert monitoring.tally(town.changsha.engine, "430100").held_events == 0

@@ -237,10 +237,10 @@ class Lanes:
     def mend(self, at: int, case: str, *, refuse: bool) -> None:
         node = self.watched[at].node
         if refuse:
-            node.engine.writer.refuse_held(node.stream, case, "operator", "wrong", "不可 / wrong")
+            node.engine.mending.refuse(node.stream, case, "operator", "wrong", "不可 / wrong")
         else:
             self.moods.pop((node.stream, case), None)
-            node.engine.writer.release(node.stream, case)
+            node.engine.mending.release(node.stream, case)
 
     # How it is run.
 
@@ -373,7 +373,7 @@ class Lanes:
             self._answers()
         for watched in self.watched:
             for of in list(watched.node.engine.books.held):
-                watched.node.engine.writer.release(*of)
+                watched.node.engine.mending.release(*of)
         self._step_all()
         while any(
             watched.node.engine.books.held for watched in self.watched
@@ -381,7 +381,7 @@ class Lanes:
             for watched in self.watched:
                 for of, held in list(watched.node.engine.books.held.items()):
                     assert held[0].code == "undecodable"
-                    watched.node.engine.writer.refuse_held(
+                    watched.node.engine.mending.refuse(
                         *of, "operator", "lost", "原件已失 / the original is lost"
                     )
             self._step_all()

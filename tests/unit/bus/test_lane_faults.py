@@ -70,7 +70,7 @@ def test_two_receipts_in_one_commit_leave_what_the_later_one_says(pair: Pair) ->
         pair.ask.engine.relay.step(0)
         pair.answer.step()
     pair.answer.stage.rule = well
-    pair.answer.engine.writer.release("2/answer", "1-a")
+    pair.answer.engine.mending.release("2/answer", "1-a")
     pair.answer.step()
     pair.answer.step()
     assert len(pair.broker.records(CONTROL)) == 2
@@ -94,7 +94,7 @@ def test_that_a_case_was_mended_is_asked_for_when_it_was_not_heard(pair: Pair) -
     pair.settle()
     pair.answer.stage.rule = well
     pair.broker.refuse(ALWAYS, CONTROL)
-    pair.answer.engine.writer.release("2/answer", "1-a")
+    pair.answer.engine.mending.release("2/answer", "1-a")
     for _ in range(3):
         pair.settle()
         pair.clock.move(seconds=61)
@@ -115,7 +115,7 @@ def test_a_range_with_more_exceptions_than_a_receipt_takes_is_told_in_several(
     assert pair.ask.lane(outward=True, case="1-a").mark == 8
     assert sorted(exceptions(pair.ask, "1-a")) == [1, 2, 3, 4, 5, 6, 7, 8]
     pair.answer.stage.rule = well
-    pair.answer.engine.writer.release("2/answer", "1-a")
+    pair.answer.engine.mending.release("2/answer", "1-a")
     pair.settle()
     assert exceptions(pair.ask, "1-a") == {}
 
@@ -413,7 +413,7 @@ def test_what_waited_behind_another_waits_for_its_own_reason_afterwards(pair: Pa
     pair.ask.act("1-a", Send(note="bad"))
     pair.ask.act("1-a", Send(note="good"))
     pair.settle()
-    pair.answer.engine.writer.refuse_held("2/answer", "1-a", "operator", "wrong", "不可 / wrong")
+    pair.answer.engine.mending.refuse("2/answer", "1-a", "operator", "wrong", "不可 / wrong")
     pair.settle()
     former = pair.add("ask", "2")
     former.act("1-a", Send(note="transfer"))
@@ -429,7 +429,7 @@ def test_what_waited_behind_another_and_cannot_go_on_is_parked(pair: Pair) -> No
     pair.ask.act("1-a", Send(times=2))
     pair.settle()
     assert exceptions(pair.ask, "1-a") == {1: "parked", 2: "waiting"}
-    pair.answer.engine.writer.refuse_held("2/answer", "1-a", "operator", "wrong", "不可 / wrong")
+    pair.answer.engine.mending.refuse("2/answer", "1-a", "operator", "wrong", "不可 / wrong")
     pair.settle()
     assert exceptions(pair.ask, "1-a") == {1: "refused", 2: "parked"}
 

@@ -88,9 +88,9 @@ def test_law_4_parked_is_receipted_and_still_open(pair: Any) -> None:
     exceptions = pair.ask.engine.books.exceptions(lane, 1, 1)
     assert exceptions[1].status == "parked"
     pair.answer.stage.rule = lambda _state, _message: None  # mended
-    released = pair.answer.engine.writer.release("2/answer", "1-a")
+    released = pair.answer.engine.mending.release("2/answer", "1-a")
     pair.settle()
-    assert released.result(timeout=0) == 1
+    assert [tried.outcome for tried in released.result(timeout=0)] == ["applied"]
     assert pair.ask.engine.books.exceptions(lane, 1, 1) == {}
     assert pair.answer.notes("1-a") == ("0",)
 
@@ -110,7 +110,7 @@ def test_law_5_one_bad_case_parks_alone_and_its_events_wait_in_order(pair: Any) 
     assert pair.answer.notes("1-b") == ("good0",)
     assert pair.answer.notes("1-a") == ()
     assert sorted(pair.answer.observed.outcomes) == ["applied", "parked", "waiting"]
-    refused = pair.answer.engine.writer.refuse_held("2/answer", "1-a", "operator", "wrong", "不可 / wrong")
+    refused = pair.answer.engine.mending.refuse("2/answer", "1-a", "operator", "wrong", "不可 / wrong")
     pair.settle()
     refused.result(timeout=0)
     assert pair.answer.notes("1-a") == ("later0",)

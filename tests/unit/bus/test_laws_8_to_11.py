@@ -49,7 +49,7 @@ def test_law_8_a_timer_waits_while_its_case_is_held(pair: Any, wake: Any, said: 
     with pytest.raises(CaseHeld):
         pair.answer.act("1-a")
     pair.answer.stage.rule = lambda _s, _m: None
-    pair.answer.engine.writer.release("2/answer", "1-a")
+    pair.answer.engine.mending.release("2/answer", "1-a")
     pair.settle()
     assert pair.answer.notes("1-a") == ("wake", "0")
 
@@ -77,7 +77,7 @@ def test_law_8_a_timer_whose_handler_fails_is_not_given_up(pair: Any, wake: Any)
 def test_law_9_what_is_newer_than_known_waits_and_is_fetched(
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schemas = pair.answer.engine._schemas
+    schemas = pair.answer.engine.retrying._schemas
     schema = schemas.by_name("kuayu.CaseWithdrawn")
     by_digest = schemas.by_digest
 
@@ -98,9 +98,8 @@ def test_law_9_what_is_newer_than_known_waits_and_is_fetched(
             monkeypatch.undo()
             return str(schema.text)
 
-    pair.answer.engine._source = Source()
-    monkeypatch.setattr("bus.engine.FETCH_EVERY", 0)
-    pair.answer.engine._fetch(0)
+    pair.answer.engine.retrying._source = Source()
+    pair.answer.engine.retrying.fetch()
     pair.settle()
     assert asked == [(schema.id, schema.digest, "1/ask")]
     assert pair.answer.notes("1-a") == ("0",)

@@ -170,6 +170,7 @@ class Node:
         self.clock = clock
         self.observed = Observed()
         self.projections: list[Projection] = []
+        self.version = "1"
         self.tampered = False
         """A test that damages this ledger says so; every other ledger must be sound in the end."""
         self.reach_ledger().create()
@@ -193,6 +194,7 @@ class Node:
             projections=self.projections,
             clock=self.clock,
             client=f"{self.stage.code}.{self.stage.stage}",
+            version=self.version,
         )
         return self.engine
 
