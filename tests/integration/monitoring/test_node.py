@@ -275,7 +275,7 @@ class TestOperatorPage:
         assert case in page
         assert "handler_error" in page
         assert "kuayu.acceptance.430200/0@" in page
-        assert "ce_id: missing" in page
+        assert ": missing" in page
         assert "kuayu.acceptance.430200/" in page
         assert "审核中" in page
         assert "张" not in page
