@@ -85,6 +85,7 @@ def test_what_is_parked_is_tried_once_by_each_version(pair: Pair) -> None:
     pair.answer.stage.rule = well
     restarted(pair.answer, "3")
     pair.answer.restart()
+    pair.clock.move(minutes=20)  # if the engine was stopped before it could say so, the sender asks
     pair.settle()
     assert held(pair) == []
     assert pair.answer.notes("1-a") == ("0", "0")
