@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.11 or later (with venv) and make are enough.
 #   make demo [CASES=500] [LOG=events.csv.gz]   all three stages on a real broker, until Ctrl-C or that many cases
-#   make test | lint | types | format | coverage | bench | model | fuzz | lock | clean
+#   make test | lint | types | format | coverage | bench | model | fuzz | soak | lock | clean
 # ARGS= is handed to the command behind a target: make test ARGS="-k lanes"
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ PACKAGES := schemas jurisdictions cases bus web producers consumers monitoring k
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test model fuzz coverage lint types format bench lock clean
+.PHONY: help setup demo test model fuzz soak coverage lint types format bench lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -44,6 +44,10 @@ model: $(READY)
 # Bad input of all kinds; longer, and with other examples than each run of the tests has.
 fuzz: $(READY)
 	KUAYU_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) --timeout=0 tests/fuzz $(ARGS)
+
+# Steady load and steady nonsense on a real broker: memory and handles must stay flat, and the numbers add up.
+soak: $(READY)
+	$(BIN)/python -m tests.soak.soak --minutes $(or $(MINUTES),20) $(ARGS)
 
 coverage: $(READY)
 	$(PYTEST) --cov --cov-report=html $(ARGS)

@@ -17,6 +17,7 @@ from schemas.models import (
     Channel,
     Delivery,
     DeliveryKind,
+    DocumentKind,
     FormField,
     Material,
     MaterialForm,
@@ -116,13 +117,12 @@ class Simulator:
             mistakes["materials[0].code"] = replace(
                 submission, materials=(unknown, *submission.materials[1:])
             )
-        if submission.applicant.person is not None:
-            person = submission.applicant.person
+        person = submission.applicant.person
+        if person is not None and person.document_kind is DocumentKind.IDENTITY_CARD:
             digit = person.document_number[-2]
             wrong = person.document_number[:-2] + str((int(digit) + 1) % 10) + person.document_number[-1]
-            if len(wrong) == 18:  # noqa: PLR2004 - only citizen numbers have a check character
-                applicant = replace(submission.applicant, person=replace(person, document_number=wrong))
-                mistakes["applicant.person.document_number"] = replace(submission, applicant=applicant)
+            applicant = replace(submission.applicant, person=replace(person, document_number=wrong))
+            mistakes["applicant.person.document_number"] = replace(submission, applicant=applicant)
         field = self._random.choice(list(mistakes))
         return Spoiled(node=case.node, submission=mistakes[field], field=field)
 
