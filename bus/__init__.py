@@ -4,7 +4,8 @@ It knows no permits and no cities. Who uses it brings handlers (what a stage doe
 (tables beside the log), a topology (who has which inbox) and an observer (who watches).
 """
 
-from bus.engine import Engine, SystemClock
+from bus.clock import SystemClock
+from bus.engine import Engine
 from bus.errors import (
     BusError,
     Busy,

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from bus import receipts
 from bus.books import Books
+from bus.clock import ahead
 from bus.protocols import Clock
 from bus.transport import Outbound
 from bus.unit import Unit
@@ -53,7 +54,7 @@ class Answering:
                 del self._asked[name]
         for name, lane in unit.asks.items():
             asked = self._asked.get(name)
-            if asked and asked.number == lane.number + 1 and now < asked.again_at:
+            if asked and asked.number == lane.number + 1 and ahead(asked.again_at, now, asked.pause):
                 continue
             pause = min(asked.pause * 2, ASK_AGAIN_AT_MOST) if asked else ASK_AGAIN_AFTER
             self._asked[name] = Asked(lane.number + 1, now + pause, pause)
@@ -63,7 +64,7 @@ class Answering:
 
     def restate(self, now: datetime) -> None:
         """Say again what was said in the last minute: receipts may be lost, and are never answered."""
-        if now < self._restate_at:
+        if ahead(self._restate_at, now, RESTATE_EVERY):
             return
         self._restate_at = now + RESTATE_EVERY
         messages: list[Outbound] = []

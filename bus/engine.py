@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
@@ -11,6 +10,7 @@ import structlog
 from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Books
+from bus.clock import SystemClock
 from bus.errors import Fenced
 from bus.failures import Failure, classify
 from bus.inbox import Inbox
@@ -23,6 +23,7 @@ from bus.relay import Relay
 from bus.retrying import Retrying
 from bus.sending import Sending
 from bus.transport import Consumer, TopicPartition, TopicSpec, Transport, TransportError
+from bus.watch import LOOK_EVERY, Watch
 from bus.writer import Writer
 from schemas import Codec, Schemas
 
@@ -32,14 +33,6 @@ PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while something is away; the last one repeats."""
 WAIT_AT_MOST = 0.5
 """Seconds that a thread waits for something to do: what a stop may take, and how often an idle node wakes up."""
-
-
-class SystemClock:
-    """The machine's clock, UTC, whole milliseconds."""
-
-    def now(self) -> datetime:
-        instant = datetime.now(UTC)
-        return instant - timedelta(microseconds=instant.microsecond % 1000)
 
 
 class Engine:
@@ -94,6 +87,17 @@ class Engine:
         self._stop = threading.Event()
         self.retrying = Retrying(self.books, self.mending, schemas, source, observer, self._stop)
         self._threads: list[threading.Thread] = []
+        self._ended_well: dict[str, float] = {}
+        """For each thread, when a step of it last did, by the clock that nobody sets."""
+        self.watch = Watch(
+            self.writer,
+            self.relay,
+            self.inbox,
+            observer,
+            clock,
+            silent=self._silent,
+            folder=ledger.folder,
+        )
         self.failure: BaseException | None = None
         """Why the engine stopped by itself; None while it runs or when it was stopped."""
 
@@ -104,8 +108,10 @@ class Engine:
             ("relay", self.relay.step),
             ("inbox", self.inbox.step),
             ("retrying", self.retrying.step),
+            ("watch", self._watch),
         ]
         for name, step in steps:
+            self._ended_well[name] = time.monotonic()
             thread = threading.Thread(target=self._run, args=(name, step), name=f"kuayu-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -125,6 +131,14 @@ class Engine:
         """Whether every thread runs."""
         return not self._stop.is_set() and all(thread.is_alive() for thread in self._threads)
 
+    def _watch(self, timeout: float) -> bool:
+        self._stop.wait(LOOK_EVERY)
+        return self.watch.step(timeout)
+
+    def _silent(self) -> dict[str, float]:
+        now = time.monotonic()
+        return {name: now - at for name, at in self._ended_well.items()}
+
     def _consumer(self) -> Consumer:
         """A new way to read, in the inbox's thread."""
         made = self._transport.ensure_topics(self._topics) if self._topics else ()
@@ -139,6 +153,7 @@ class Engine:
                 if not step(WAIT_AT_MOST) and self.writer.full:
                     self._stop.wait(0.01)
                 tries = 0
+                self._ended_well[name] = time.monotonic()
             except BaseException as error:  # noqa: BLE001 - told apart by its class
                 if classify(error) is not Failure.AWAY:
                     self._fail(name, error)

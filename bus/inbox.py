@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bus.books import Books
+from bus.clock import BrokerClock, ahead
+from bus.ledger import milliseconds
 from bus.protocols import Clock, Observer
 from bus.receiving import Reader
 from bus.transport import Consumer, OutOfRangeError, Record, RetriableError, TopicPartition
@@ -52,6 +54,10 @@ class Inbox:
         """Behind what was read, applied or not: where a new consumer goes on."""
         self.lag: Mapping[TopicPartition, int] = {}
         """Records not yet applied, for each partition, as of the last look."""
+        self._reconnect = False
+        self._at_end = False
+        """Whether nothing was left to read: what comes next was appended only just now."""
+        self.broker_clock = BrokerClock()
         self.looked_at: datetime | None = None
         """When the broker last told its ends; None before it was ever heard of."""
 
@@ -62,9 +68,12 @@ class Inbox:
             RetriableError: the broker can't be reached now.
             DBAPIError: the ledger can't be read now; what was polled is kept.
         """
+        if self._reconnect:
+            self._reconnect = False
+            self.close()
         consumer = self._consumer or self._open()
         now = self._clock.now()
-        if now >= self._tell_at:
+        if not ahead(self._tell_at, now, TELL_EVERY):
             self._tell_at = now + TELL_EVERY
             self._look(consumer, now)
         if self._writer.full:
@@ -77,7 +86,11 @@ class Inbox:
             self._next[lost.place] = lost.earliest
             return True
         if not self._unread:
+            self._at_end = not any(self.lag.values())
             return False
+        if self._at_end:
+            self._at_end = False
+            self.broker_clock.heard(milliseconds(self._clock.now()), self._unread[0].appended_ms)
         self._writer.offer(
             [read for record in self._unread if (read := self._reader.read(record)) is not None]
         )
@@ -90,6 +103,10 @@ class Inbox:
         consumer.assign(self._next)
         self._consumer = consumer
         return consumer
+
+    def reconnect(self) -> None:
+        """From any thread: go on with a new consumer."""
+        self._reconnect = True
 
     def close(self) -> None:
         """Read no more, until the next step."""

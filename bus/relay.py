@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from bus import envelope as env
 from bus.books import Lane
+from bus.clock import ahead
 from bus.envelope import LaneName
 from bus.ledger import Entry, Ledger, tables
 from bus.protocols import Clock, Observer
@@ -29,6 +30,8 @@ IN_FLIGHT = 1_000
 HELD_ROWS = 20_000
 """Committed rows kept in memory over all lanes; what is beyond is read from the ledger when its turn comes."""
 READ_ROWS = 500
+TOLD_ROWS = 10_000
+"""Receipts and requests kept for a broker that is away; the oldest go first: who misses one asks."""
 PAUSE_FIRST, PAUSE_AT_MOST = timedelta(milliseconds=200), timedelta(seconds=30)
 PROBE_FIRST, PROBE_AT_MOST = timedelta(seconds=20), timedelta(minutes=10)
 PROBE_IDLE = timedelta(minutes=15)
@@ -94,16 +97,21 @@ class Relay:
         self._clock = clock
         now = clock.now()
         self._senders = {lane.name: LaneSender(lane, now) for lane in lanes}
-        self._told: deque[Outbound] = deque()
+        self._told: deque[Outbound] = deque(maxlen=TOLD_ROWS)
         self._lock = threading.Condition()
         self._rows = 0
         self._active = dict.fromkeys(self._senders)
         """Names of lanes with something to send or to settle, in order (a dict, used as an ordered set)."""
         self._look_at = now
+        self._reconnect = False
 
     @cached_property
     def _producer(self) -> Producer:
         return self._connect()
+
+    def reconnect(self) -> None:
+        """From any thread: go on with a new producer."""
+        self._reconnect = True
 
     def close(self) -> None:
         """Wait a few seconds for acknowledgements; the next step, if there is one, opens a new way to the broker."""
@@ -183,6 +191,9 @@ class Relay:
         Raises:
             RetriableError: there is no way to the broker now.
         """
+        if self._reconnect:
+            self._reconnect = False
+            self.close()
         producer = self._producer
         now = self._clock.now()
         worked = self._tell_all()
@@ -197,7 +208,7 @@ class Relay:
                 with self._lock:
                     if sender.idle:
                         self._active.pop(sender.lane.name, None)
-        if now >= self._look_at:
+        if not ahead(self._look_at, now, LOOK_EVERY):
             self._look_at = now + LOOK_EVERY
             self._probe_all(now)
         producer.poll(0)
@@ -259,7 +270,11 @@ class Relay:
 
     def _send(self, sender: LaneSender, now: datetime) -> bool:
         worked = False
-        while now >= sender.not_before and sender.outstanding < IN_FLIGHT and not sender.failures:
+        while (
+            not ahead(sender.not_before, now, PAUSE_AT_MOST)
+            and sender.outstanding < IN_FLIGHT
+            and not sender.failures
+        ):
             entry = self._next(sender)
             if entry is None:
                 break
@@ -288,7 +303,8 @@ class Relay:
         with self._lock:
             if sender.queue:
                 return sender.queue[0]
-            first, last = sender.next, min(sender.last, sender.next + READ_ROWS - 1)
+            rows = READ_ROWS if self._rows < HELD_ROWS else 1  # of each of many lanes, so that they stay few
+            first, last = sender.next, min(sender.last, sender.next + rows - 1)
         if first > last:
             return None
         read = self._ledger.lane_entries(sender.lane.id, first, last)
@@ -320,7 +336,11 @@ class Relay:
 
     def _probe_all(self, now: datetime) -> None:
         with self._lock:
-            due = [sender for sender in self._senders.values() if sender.receipted and now >= sender.probe_at]
+            due = [
+                sender
+                for sender in self._senders.values()
+                if sender.receipted and not ahead(sender.probe_at, now, PROBE_IDLE)
+            ]
         for sender in due:
             self._probe(sender, now)
 

@@ -77,6 +77,8 @@ class Writer:
         self._acts: deque[Act] = deque()
         self._records: deque[Incoming] = deque()
         self._closed = False
+        self.refuses = False
+        """Whether nothing new is taken in, for want of room on the disk; what was taken is still worked off."""
         self._timers_failed = False
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
@@ -90,7 +92,10 @@ class Writer:
 
         Raises:
             Busy: too many wait already.
+            Unavailable: there is no room for it on the ledger's disk.
         """
+        if self.refuses:
+            raise Unavailable("the ledger's disk is full")
         return self._act(lambda unit: self._application.command(unit, command), command)
 
     def do(self, apply: Callable[[Unit], T]) -> "Future[T]":
@@ -131,7 +136,7 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whether reading should pause."""
-        return len(self._records) >= QUEUE_ITEMS
+        return self.refuses or len(self._records) >= QUEUE_ITEMS
 
     # The one thread.
 

@@ -84,6 +84,13 @@ class Calendar:
         """Whether the year's calendar is not published yet, or not known here."""
         return year not in self._published
 
+    def published_through(self, day: date) -> date:
+        """The last day up to which the calendar is published without a gap; the day before if it isn't for `day`."""
+        year = day.year
+        while year in self._published:
+            year += 1
+        return date(year, 1, 1) - timedelta(days=1) if year > day.year else day - timedelta(days=1)
+
     def is_working_day(self, day: date) -> bool:
         """Whether offices work on `day`."""
         table = self._table(day.year)

@@ -12,6 +12,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
 from bus import Clock, Engine
+from bus.watch import Readings
+from jurisdictions import CHINA_TIME
 from monitoring import reads
 from monitoring._labels import Place, Places
 from web import Context
@@ -86,9 +88,34 @@ class NodeCollector(Collector):
         yield _gauge("ledger_epoch", "How often the ledger was claimed by a process.", head.epoch)
         yield _gauge("ledger_incarnation", "One more for each restore from a backup.", head.incarnation)
         yield _gauge("writer_queue", "Records read and not applied yet.", engine.writer.waiting)
+        yield from self._watched(engine.watch.readings)
         heard = engine.inbox.looked_at or self._started
         silent = (self._clock.now() - heard).total_seconds()
         yield _gauge("broker_silent_seconds", "Since the broker last told its ends.", max(0.0, silent))
+
+    def _watched(self, seen: Readings) -> Iterator[Metric]:
+        silent = _labelled(
+            "thread_silent_seconds", "Since a step of the thread last ended well.", ("thread",)
+        )
+        for thread, seconds in seen.silent.items():
+            silent.add_metric([thread], seconds)
+        yield silent
+        text = "Since the broker acknowledged nothing of a lane that has something to send."
+        yield _gauge("relay_stuck_seconds", text, seen.relay_stuck)
+        text = "Since nothing was taken from a partition that has something."
+        yield _gauge("inbox_stuck_seconds", text, seen.inbox_stuck)
+        if seen.disk_free is not None:
+            yield _gauge("disk_free_bytes", "Free where the ledger is.", seen.disk_free)
+        yield _gauge("disk_full", "1 while nothing is taken in, for want of room.", int(seen.disk_full))
+        if seen.clock_offset is not None:
+            yield _gauge(
+                "clock_offset_seconds", "By how much our clock is ahead of the broker's.", seen.clock_offset
+            )
+        today = self._clock.now().astimezone(CHINA_TIME).date()
+        through = self._context.directory.calendar.published_through(today)
+        yield _gauge(
+            "calendar_days", "Days for which the holiday calendar is published.", (through - today).days
+        )
 
     def _lanes(self, engine: Engine) -> Iterator[Metric]:
         behind: Counter[tuple[str, str, str]] = Counter()

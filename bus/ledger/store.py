@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -77,6 +78,12 @@ class Ledger:
         benchmark runs only.
         """
         self.engine = _engine(url, synchronous)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its file is; None where it is a server's, or in memory."""
+        file = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+        return Path(file).parent if file and file != ":memory:" else None
 
     def create(self) -> None:
         """Make the tables that are not there, as the newest migration would (tests, throw-away ledgers)."""

@@ -1,5 +1,6 @@
 """What a node says of itself: metrics read at scrape time, health, tally, the operator's page."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -280,3 +281,23 @@ class TestOperatorPage:
         assert "审核中" in page
         assert "张" not in page
         assert "rubbish" not in page
+
+
+def test_what_the_watchdog_sees_is_shown(town: Any, client: httpx.Client) -> None:
+    town.settle()
+    engine = town.zhuzhou.engine
+    engine.watch.step(0)
+    samples = scrape(client)
+    assert value(samples, "kuayu_disk_free_bytes") > 0
+    for name in ("relay_stuck_seconds", "inbox_stuck_seconds", "disk_full"):
+        assert value(samples, f"kuayu_{name}") == 0
+    assert value(samples, "kuayu_calendar_days") == 304  # of 2026, from the second of March
+    town.clock.move(days=250)
+    town.start()
+    until = time.monotonic() + 20
+    while not engine.watch.readings.silent and time.monotonic() < until:
+        time.sleep(0.05)
+    samples = scrape(client)
+    for thread in ("writer", "relay", "inbox", "watch"):
+        assert value(samples, "kuayu_thread_silent_seconds", thread=thread) < 20
+    assert value(samples, "kuayu_calendar_days") == 54

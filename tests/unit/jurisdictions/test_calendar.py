@@ -346,3 +346,14 @@ def test_a_suspension_that_ends_before_it_begins_is_refused() -> None:
         CALENDAR.due_with_suspensions(
             china(2026, 3, 2), working_days(5), [(china(2026, 3, 5), china(2026, 3, 4))]
         )
+
+
+def test_how_far_the_calendar_is_published() -> None:
+    years = [
+        CalendarYear(year, f"{year}.1", published)
+        for year, published in ((2026, True), (2027, True), (2028, False), (2029, True))
+    ]
+    calendar = Calendar(years)
+    assert calendar.published_through(date(2026, 11, 2)) == date(2027, 12, 31)
+    assert calendar.published_through(date(2027, 12, 31)) == date(2027, 12, 31)
+    assert calendar.published_through(date(2028, 3, 1)) == date(2028, 2, 29), "not even for this day"
