@@ -349,9 +349,10 @@ def test_a_suspension_that_ends_before_it_begins_is_refused() -> None:
 
 
 def test_how_far_the_calendar_is_published() -> None:
+    published = {2026: date(2025, 11, 4), 2027: date(2026, 11, 3), 2028: None, 2029: date(2027, 11, 2)}
     years = [
-        CalendarYear(year, f"{year}.1", published)
-        for year, published in ((2026, True), (2027, True), (2028, False), (2029, True))
+        CalendarYear(f"{year}.1", year, day, None, holidays=(), working_weekends=())
+        for year, day in published.items()
     ]
     calendar = Calendar(years)
     assert calendar.published_through(date(2026, 11, 2)) == date(2027, 12, 31)
