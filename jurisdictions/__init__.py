@@ -21,6 +21,7 @@ from jurisdictions._codes import (
 )
 from jurisdictions._directory import Directory, load_directory
 from jurisdictions._errors import Invalid
+from jurisdictions._files import PACKAGED, Folder, read_folder, write_folder
 from jurisdictions._lint import lint
 from jurisdictions._lint_schema import Finding
 from jurisdictions._model import (
@@ -57,6 +58,7 @@ __all__ = [
     "CHINA_TIME",
     "DEFAULT_PARTITIONS",
     "NATIONAL_LAYOUT",
+    "PACKAGED",
     "STANDARD_HOURS",
     "Agreement",
     "Body",
@@ -66,6 +68,7 @@ __all__ = [
     "Directory",
     "Due",
     "Finding",
+    "Folder",
     "Holiday",
     "InboxAddress",
     "Invalid",
@@ -101,6 +104,8 @@ __all__ = [
     "lint",
     "load_directory",
     "make_case_number",
+    "read_folder",
     "read_yaml",
     "route",
+    "write_folder",
 ]

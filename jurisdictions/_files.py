@@ -137,3 +137,16 @@ def read_folder(folder: Path) -> Folder:
         agreements=read_file(folder / "agreements.yaml", AgreementsFile),
         calendars=tuple(read_file(path, CalendarYear) for path in calendar_files(folder)),
     )
+
+
+def write_folder(data: Folder, folder: Path) -> None:
+    """Write all files of a data folder, which must exist, as `read_folder` reads them; comments are not kept."""
+    files: dict[str, Struct] = {
+        "jurisdictions": data.jurisdictions,
+        "items": data.items,
+        "bodies": data.bodies,
+        "agreements": data.agreements,
+    }
+    files |= {f"calendar-{calendar.year}": calendar for calendar in data.calendars}
+    for name, content in files.items():
+        (folder / f"{name}.yaml").write_bytes(msgspec.json.encode(content))  # JSON is YAML

@@ -1,102 +1,37 @@
-"""The figures of a bench run as JSON and as a table."""
+"""The figures of a run as tables: plain text where the output is no terminal."""
 
-import os
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from kuayu.bench.flow import Flow
-from kuayu.bench.raw import Raw
-
-_HOPS = 5
-"""Events of one case of the bench: accepted, decided, issued, and delivered told to two."""
+OURS = "跨域 Kuayu"
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("confluent-kafka", "kafka-python", "sqlalchemy", "msgspec")},
-        "load_before": os.getloadavg()[0],
-    }
+def show(console: Console, figures: Mapping[str, Any]) -> None:
+    """Print the tables."""
+    on = figures["machine"]
+    console.print(f"{on['cores']} × {on['processor']}, Python {on['python']}", highlight=False)
+    drivers = [name for name in figures["flow"] if name in figures["raw"]]
+    console.print(_flows(figures, drivers))
+    console.print(_peers(figures, drivers))
+    console.print(_guarantees(figures))
+    console.print(_rest(figures))
 
 
-def load_average() -> dict[str, float]:
-    """Of the last minute, the bench's own load included."""
-    return {"load_after": os.getloadavg()[0]}
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
 
 
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as info:  # noqa: PTH123 - no file of ours
-            return next(
-                (line.partition(":")[2].strip() for line in info if line.startswith("model name")), ""
-            )
-    except OSError:
-        return platform.processor()
-
-
-def figures(on: Mapping[str, Any], raws: Mapping[str, Raw], flows: Mapping[str, Flow]) -> dict[str, Any]:
-    """Everything that was measured, by driver; rounded to what can mean something."""
-    return {
-        "machine": dict(on),
-        "raw": {_key(driver): _plain(raw) for driver, raw in raws.items()},
-        "flow": {
-            _key(driver): _plain(flow) | {"ratios": _ratios(raws[driver], flow)}
-            for driver, flow in flows.items()
-        },
-    }
-
-
-def _ratios(raw: Raw, flow: Flow) -> dict[str, float]:
-    """Against the driver alone in the same run: records moved, and CPU for each record."""
-    records = flow.cases_per_s * _HOPS
-    driver_us = _HOPS * (raw.produce_cpu_us + raw.consume_cpu_us)
-    clients_us = flow.cpu_us_per_case - flow.broker_us_per_case
-    return {
-        "records_to_produced": round(records / raw.produce_per_s, 4),
-        "records_to_consumed": round(records / raw.consume_per_s, 4),
-        "cpu_to_driver_cpu": round(clients_us / driver_us, 2),
-    }
-
-
-def _key(driver: str) -> str:
-    return driver.replace("-", "_")
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    return round(value, 1) if isinstance(value, float) else value
-
-
-def show(console: Console, all_figures: Mapping[str, Any]) -> None:
-    """The table: plain text where the output is no terminal."""
-    drivers = list(all_figures["flow"])
-    on = all_figures["machine"]
-    table = Table(title=f"{on['cores']} × {on['processor']}, Python {on['python']}")
-    table.add_column("")
-    for driver in drivers:
-        table.add_column(driver, justify="right")
-    for name, cells in _rows(all_figures, drivers):
-        table.add_row(name, *cells)
-    console.print(table)
-
-
-def _rows(all_figures: Mapping[str, Any], drivers: list[str]) -> list[tuple[str, list[str]]]:
-    raws = [all_figures["raw"][driver] for driver in drivers]
-    flows = [all_figures["flow"][driver] for driver in drivers]
+def _flows(figures: Mapping[str, Any], drivers: list[str]) -> Table:
+    table = _table("三段办件 The flow through three stages", "", *drivers)
+    raws = [figures["raw"][driver] for driver in drivers]
+    flows = [figures["flow"][driver] for driver in drivers]
     rows = [
         ("驱动写入 raw produce, records/s", [_count(raw["produce_per_s"]) for raw in raws]),
         ("  MB/s · CPU µs/record", [_pair(raw["produce_mb_per_s"], raw["produce_cpu_us"]) for raw in raws]),
@@ -117,29 +52,91 @@ def _rows(all_figures: Mapping[str, Any], drivers: list[str]) -> list[tuple[str,
     ]
     for stage in ("acceptance", "review", "pickup"):
         processes = [flow["processes"][stage] for flow in flows]
-        rows.append(
-            (
-                f"{stage}: CPU µs/case · RSS MB",
-                [_pair(process["cpu_us"], process["rss_mb"]) for process in processes],
-            )
-        )
+        cells = [_pair(process["cpu_us"], process["rss_mb"]) for process in processes]
+        rows.append((f"{stage}: CPU µs/case · RSS MB", cells))
     rows.append(("broker: RSS MB", [_count(flow["broker_rss_mb"]) for flow in flows]))
     rows.append(("时延 latency at cases/s", [_count(flow["offered_per_s"]) for flow in flows]))
     for name, key in (
         ("已受理 accepted durably", "answered_ms"),
         ("审核可见 review sees it", "review_ms"),
+        ("已取证 collected", "collected_ms"),
         ("已送达 delivered and told back", "latency_ms"),
     ):
-        rows.append(
-            (f"  {name}, p50 · p99 ms", [_pair(flow[key]["p50"], flow[key]["p99"]) for flow in flows])
-        )
-    rows.append(
-        (
-            "bytes/case, ledgers · topics",
-            [_pair(flow["ledger_bytes_per_case"], flow["topic_bytes_per_case"]) for flow in flows],
-        )
+        rows.append((f"  {name}, p50 · p99 ms", [_span(flow[key]) for flow in flows]))
+    cells = [_pair(flow["ledger_bytes_per_case"], flow["topic_bytes_per_case"]) for flow in flows]
+    rows.append(("bytes/case, ledgers · topics", cells))
+    for name, shown in rows:
+        table.add_row(name, *shown)
+    return table
+
+
+def _peers(figures: Mapping[str, Any], drivers: list[str]) -> Table:
+    """Ours and its peers, the fastest first; those that were not measured last, with the reason."""
+    table = _table(
+        "同台对比 Beside peers: same events, broker, acks=all, idempotence; peers keep no ledger",
+        "",
+        "cases/s",
+        "ours ÷ it",
+        "Python µs/case",
+        "all CPU µs/case",
+        "p50 · p99 ms at half rate",
     )
-    return rows
+    ours = figures["flow"]["confluent"]["cases_per_s"]
+    rows = [(f"{OURS} {driver}", figures["flow"][driver]) for driver in drivers]
+    measured = [(name, peer) for name, peer in figures["peers"].items() if not peer["error"]]
+    for name, each in sorted([*rows, *measured], key=lambda row: -row[1]["cases_per_s"]):
+        ratio = ours / each["cases_per_s"]
+        faster = "  比我们快 faster than ours" if ratio < 1 and not name.startswith(OURS) else ""
+        table.add_row(
+            name + faster,
+            _count(each["cases_per_s"]),
+            "" if name.startswith(OURS) else f"{ratio:.2f}",
+            _count(each["python_us_per_case"]),
+            _count(each["cpu_us_per_case"]),
+            _span(each["latency_ms"]),
+        )
+    for name, peer in figures["peers"].items():
+        if peer["error"]:
+            table.add_row(f"{name}  未测 not measured: {peer['error']}")
+    return table
+
+
+def _guarantees(figures: Mapping[str, Any]) -> Table:
+    rows = [(OURS, figures["flow"]["guarantees"])]
+    rows += [(name, peer["guarantees"]) for name, peer in figures["peers"].items()]
+    table = Table(title="各自保证 What each guarantees", title_justify="left")
+    for column in (
+        "",
+        "生效 effects",
+        "状态 durable state",
+        "回执 receipts",
+        "校验 validated",
+        "时限 deadlines",
+    ):
+        table.add_column(column)
+    for name, guarantees in rows:
+        cells = [guarantees[key] or "–" for key in ("effects", "state", "receipts", "validated", "deadlines")]
+        table.add_row(name, *cells)
+    return table
+
+
+def _rest(figures: Mapping[str, Any]) -> Table:
+    table = Table(title="其余 The rest", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    intake, scale = figures["intake"], figures["scale"]
+    for name, way in (("逐件 one at a time", "single"), ("批量 batches of 500", "batch")):
+        table.add_row(f"收件 POST /v1/cases, {name}, cases/s", _count(intake[way]["cases_per_s"]))
+        table.add_row("  answer, p50 · p99 ms", _span(intake[way]["answer_ms"]))
+    table.add_row("  writer alone, without HTTP, cases/s", _count(intake["writer_cases_per_s"]))
+    table.add_row(
+        f"十倍办件 time of {10 * scale['cases']:,} cases ÷ of {scale['cases']:,}",
+        f"{scale['ten_times_the_cases']:.1f}",
+    )
+    table.add_row(
+        f"全国目录 Python µs/case, {scale['jurisdictions']} jurisdictions ÷ 4", f"{scale['all_to_four']:.2f}"
+    )
+    return table
 
 
 def _count(value: float) -> str:
@@ -148,3 +145,7 @@ def _count(value: float) -> str:
 
 def _pair(one: float, other: float) -> str:
     return f"{_count(one)} · {_count(other)}"
+
+
+def _span(percentiles: Mapping[str, float]) -> str:
+    return _pair(percentiles["p50"], percentiles["p99"])

@@ -23,6 +23,7 @@ from cases import ENDS, AcceptanceStage, Phase, PickupStage, ReviewStage
 from consumers import projections
 from jurisdictions import load_directory
 from kuayu.bench.load import Load
+from kuayu.bench.speed import PATIENCE, Usage
 from kuayu.process import tune
 from kuayu.topology import DirectoryTopology
 from monitoring import Metrics
@@ -34,8 +35,6 @@ STAGES: dict[str, type[AcceptanceStage | ReviewStage | PickupStage]] = {
     "review": ReviewStage,
     "pickup": PickupStage,
 }
-PATIENCE = 180.0
-"""Seconds after which a run that does not end is given up."""
 _LOOK_EVERY = 0.01
 
 
@@ -47,16 +46,8 @@ class Job(NamedTuple):
     driver: str
     bootstrap: str
     ledger: Path
-
-
-class Usage(NamedTuple):
-    """CPU seconds since the process began, and memory."""
-
-    cpu: float
-    threads: dict[str, float]
-    """By name; "native" is everything that Python did not start (librdkafka)."""
-    rss: int
-    """Bytes."""
+    directory: Path | None
+    """Folder of the directory's data files; None for the packaged ones."""
 
 
 class Audit(NamedTuple):
@@ -95,7 +86,7 @@ class Worker:
     """What the parent can ask for; each method is one question."""
 
     def __init__(self, job: Job) -> None:
-        directory, catalogue = load_directory(), load_catalogue()
+        directory, catalogue = load_directory(job.directory), load_catalogue()
         handler = STAGES[job.stage](job.code, directory)
         self._path = job.ledger
         self._transport = open_transport(job.driver, job.bootstrap)
@@ -138,6 +129,18 @@ class Worker:
             submitted = len(answers)
         self._await_end(answers, started)
         return started
+
+    def take(self, cases: int, window: int) -> float:
+        """Submit so many cases, at most `window` of them unanswered; seconds until the ledger has them all."""
+        started = time.perf_counter()
+        answers: list[Future[Answer]] = []
+        for command in self._load.commands([SystemClock().now()] * cases):
+            if len(answers) >= window:
+                answers[-window].result(PATIENCE)
+            answers.append(self._engine.writer.submit(command))
+        for answer in answers:
+            answer.result(PATIENCE)
+        return time.perf_counter() - started
 
     def open(self, cases: int, rate: float, seed: int) -> dict[str, float]:
         """Submit cases as they arrive by themselves (Poisson); the instants at which they were due, by case."""

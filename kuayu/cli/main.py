@@ -226,8 +226,21 @@ def replay_log(
 def bench(
     quick: Annotated[bool, typer.Option(help="Fewer cases, in under 4 minutes; the same figures.")] = False,
     out: Annotated[Path, typer.Option(help="Where the figures go as JSON.")] = Path("build/bench.json"),
+    record: Annotated[bool, typer.Option("--record", help="Append this run to the history.")] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Compare ratios with the newest run in the history; exit code 1 if worse."
+        ),
+    ] = False,
+    history: Annotated[Path, typer.Option(help="The history of results, one JSON object a line.")] = Path(
+        "docs/bench-history.jsonl"
+    ),
 ) -> None:
-    """Measure the drivers alone, and the whole flow through three stages on both. Prints a table, writes JSON."""
-    from kuayu.bench import run_bench
+    """Measure the flow through three stages on both drivers, beside its peers. Prints tables, writes JSON."""
+    from kuayu.bench import HistoryError, Kept, run_bench
 
-    raise typer.Exit(run_bench(quick=quick, out=out))
+    try:
+        raise typer.Exit(run_bench(quick=quick, out=out, kept=Kept(history, record, compare)))
+    except HistoryError as error:
+        fail(str(error))

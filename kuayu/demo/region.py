@@ -71,16 +71,20 @@ class NodeProcess:
         values = [role.value for role in roles]
         return add_key(file, caller=f"{caller}@{self.code}", name=name, jurisdiction=self.code, roles=values)
 
-    def start(self, bootstrap: str, peers: dict[str, str]) -> None:
-        """Start the process; `ready` waits for it."""
+    def start(self, bootstrap: str, peers: dict[str, str], **settings: str) -> None:
+        """Start the process with these and other settings (KUAYU_…); `ready` waits for it."""
         inherited = {name: value for name, value in os.environ.items() if name not in _OWN_SETTINGS}
-        environment = inherited | {
-            "KUAYU_BOOTSTRAP_SERVERS": bootstrap,
-            "KUAYU_HTTP": self.address,
-            "KUAYU_DATA": str(self._folder),
-            "KUAYU_KEYS": str(self._folder / f"{self.code}-keys.yaml"),
-            "KUAYU_PEERS": msgspec.json.encode(peers).decode(),
-        }
+        environment = (
+            inherited
+            | settings
+            | {
+                "KUAYU_BOOTSTRAP_SERVERS": bootstrap,
+                "KUAYU_HTTP": self.address,
+                "KUAYU_DATA": str(self._folder),
+                "KUAYU_KEYS": str(self._folder / f"{self.code}-keys.yaml"),
+                "KUAYU_PEERS": msgspec.json.encode(peers).decode(),
+            }
+        )
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "kuayu", "node", self.code],

@@ -1,4 +1,4 @@
-"""Figures as JSON and as a table."""
+"""Figures as JSON and as tables."""
 
 import io
 import json
@@ -7,41 +7,83 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from kuayu.bench import figures as bench_figures
 from kuayu.bench import report
-from kuayu.bench.flow import BenchError, Flow, Percentiles, Process, check, percentiles
+from kuayu.bench.flow import Flow, check
+from kuayu.bench.intake import Intake, Way
+from kuayu.bench.peering import PEERS, Result
 from kuayu.bench.raw import Raw
+from kuayu.bench.scale import Scale
+from kuayu.bench.speed import BenchError, Percentiles, Process, Speed, percentiles
 from kuayu.bench.worker import Audit
 
 RAW = Raw(20_000.0, 20.0, 10.0, 40_000.0, 40.0, 30.0)
 PROCESS = Process(300.0, {"kuayu-writer": 250.0, "native": 50.0}, 90.0)
-FLOW = Flow(
+SPEED = Speed(
     cases=1_000,
     cases_per_s=2_000.0,
+    rounds_per_s=[2_000.0],
     python_us_per_case=750.0,
     cpu_us_per_case=1_000.0,
     broker_us_per_case=100.0,
     offered_per_s=1_000.0,
-    answered_ms=Percentiles(5.0, 20.0),
     review_ms=Percentiles(12.0, 40.0),
+    collected_ms=Percentiles(20.0, 60.0),
     latency_ms=Percentiles(30.0, 90.0),
-    ledger_bytes_per_case=28_000.0,
-    topic_bytes_per_case=5_000.0,
     processes={"acceptance": PROCESS, "review": PROCESS, "pickup": PROCESS},
     broker_rss_mb=240.0,
 )
+FLOW = Flow(
+    speed=SPEED,
+    answered_ms=Percentiles(5.0, 20.0),
+    ledger_bytes_per_case=28_000.0,
+    topic_bytes_per_case=5_000.0,
+)
+INTAKE = Intake(
+    single=Way(400.0, Percentiles(70.0, 150.0)),
+    batch=Way(1_000.0, Percentiles(900.0, 990.0)),
+    writer_cases_per_s=1_250.0,
+    batch_to_writer=0.8,
+)
+SCALE = Scale(400, 9.5, 340, 700.0, 707.0, 1.01)
 
 
-@pytest.fixture
-def figures() -> dict[str, Any]:
-    return report.figures(
-        report.machine(), {"kafka-python": RAW, "confluent": RAW}, {"kafka-python": FLOW, "confluent": FLOW}
+def made(*results: Result) -> dict[str, Any]:
+    return bench_figures.figures(
+        bench_figures.machine(),
+        quick=True,
+        raws={"confluent": RAW, "kafka-python": RAW},
+        flows={"confluent": FLOW, "kafka-python": FLOW},
+        peers=results,
+        intake=INTAKE,
+        scale=SCALE,
     )
+
+
+SLOWER = Result(PEERS[0], SPEED._replace(cases_per_s=500.0), "")
+FASTER = Result(PEERS[1], SPEED._replace(cases_per_s=2_500.0), "")
+FAILED = Result(PEERS[2], None, "its packages can't be had")
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    return made(SLOWER, FASTER, FAILED)
+
+
+def shown(figures: dict[str, Any]) -> str:
+    out = io.StringIO()
+    report.show(Console(file=out, width=160), figures)
+    return out.getvalue()
 
 
 def test_figures_survive_json(figures: dict[str, Any]) -> None:
     assert json.loads(json.dumps(figures)) == figures
-    assert figures["flow"]["kafka_python"]["latency_ms"] == {"p50": 30.0, "p99": 90.0}
     assert figures["machine"]["cores"] >= 1
+    for driver in ("confluent", "kafka_python"):
+        flow = figures["flow"][driver]
+        assert flow["cases_per_s"] == 2_000.0
+        assert flow["python_us_per_case"] == 750.0
+        assert flow["latency_ms"] == {"p50": 30.0, "p99": 90.0}
 
 
 def test_ratios_are_against_the_driver_alone(figures: dict[str, Any]) -> None:
@@ -51,19 +93,43 @@ def test_ratios_are_against_the_driver_alone(figures: dict[str, Any]) -> None:
     assert ratios["cpu_to_driver_cpu"] == 4.5  # 900 µs, of five times 40
 
 
-def test_the_table_is_plain_where_there_is_no_terminal(figures: dict[str, Any]) -> None:
-    out = io.StringIO()
-    report.show(Console(file=out, width=120), figures)
-    text = out.getvalue()
+def test_the_best_peer_is_the_fastest_that_was_measured(figures: dict[str, Any]) -> None:
+    assert figures["best_peer"] == FASTER.peer.name
+    assert figures["ratio_to_best_peer"] == 0.8
+    assert made(SLOWER, FAILED)["ratio_to_best_peer"] == 4.0
+    assert made(FAILED)["ratio_to_best_peer"] is None
+
+
+def test_a_peer_that_failed_is_there_with_its_reason(figures: dict[str, Any]) -> None:
+    failed = figures["peers"][FAILED.peer.name]
+    assert failed["cases_per_s"] is None
+    assert failed["error"] == "its packages can't be had"
+    assert "not measured: its packages can't be had" in shown(figures)
+
+
+def test_the_table_says_where_a_peer_is_faster(figures: dict[str, Any]) -> None:
+    lines = shown(figures).splitlines()
+    [faster] = [line for line in lines if "faster than ours" in line]
+    assert FASTER.peer.name in faster
+    assert "0.80" in faster
+
+
+def test_the_tables_are_plain_where_there_is_no_terminal(figures: dict[str, Any]) -> None:
+    text = shown(figures)
     assert "\x1b" not in text
-    assert "2,000" in text
     assert "30 · 90" in text
+    assert "exactly once within Kafka" in text
 
 
 def test_percentiles_are_of_the_whole_span_from_arrival() -> None:
     begun = {str(n): 100.0 for n in range(100)}
     done = {str(n): 100.0 + n / 1_000 for n in range(100)}
     assert percentiles(begun, done) == pytest.approx((50.0, 99.0))
+
+
+def test_a_case_that_never_arrived_has_no_percentile() -> None:
+    with pytest.raises(BenchError, match="1 of 2 cases were lost"):
+        percentiles({"a": 1.0, "b": 1.0}, {"a": 2.0})
 
 
 SOUND = Audit(cases=10, delivered=10, doubled=0, problems=[], bytes=1)
