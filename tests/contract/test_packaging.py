@@ -21,6 +21,8 @@ LOCKED = {  # file: the extras that are installed from it
     "requirements.lock": list(EXTRAS),
     "requirements-node.lock": ["confluent", "postgres"],
 }
+PEERS = {"requirements-bench.lock": "peers", "requirements-bench-quix.lock": "quix"}
+"""file: the dependency group that is installed from it, in an environment of its own."""
 PACKAGES = PROJECT["tool"]["importlinter"]["root_packages"]
 
 
@@ -41,7 +43,14 @@ def test_no_other_distribution_ships_a_package_of_our_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("file", "requirement"),
-    [(file, requirement) for file, extras in LOCKED.items() for requirement in declared(extras)],
+    [
+        *((file, requirement) for file, extras in LOCKED.items() for requirement in declared(extras)),
+        *(
+            (file, Requirement(text))
+            for file, group in PEERS.items()
+            for text in PROJECT["dependency-groups"][group]
+        ),
+    ],
     ids=str,
 )
 def test_the_lock_files_satisfy_what_is_declared(file: str, requirement: Requirement) -> None:
@@ -51,7 +60,7 @@ def test_the_lock_files_satisfy_what_is_declared(file: str, requirement: Require
     assert requirement.specifier.contains(pinned[1])
 
 
-@pytest.mark.parametrize("file", LOCKED)
+@pytest.mark.parametrize("file", [*LOCKED, *PEERS])
 def test_the_lock_files_have_digests_for_all(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     entries = re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]
@@ -65,6 +74,15 @@ def test_a_node_runs_what_the_tests_ran() -> None:
         for file in LOCKED
     )
     assert node.items() <= everything.items()
+
+
+def test_the_peers_of_the_bench_have_the_drivers_that_ours_has() -> None:
+    everything, peers = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE))
+        for file in ("requirements.lock", "requirements-bench.lock")
+    )
+    for name in ("confluent-kafka", "fastavro"):
+        assert peers[name] == everything[name]
 
 
 def test_the_wheels_hold_every_file_of_the_packages(tmp_path: Path) -> None:
