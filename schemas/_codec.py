@@ -1,25 +1,27 @@
 """Events to bytes and back: Avro in the Confluent wire format (a zero byte, the 4-byte big-endian schema id, the body).
 
-Encoding goes from the model to plain data (msgspec) to bytes (the checked writer of each schema); decoding from bytes to
-plain data (fastavro, which also resolves the writer's schema to the reader's) to the model (msgspec).
+An encoder and a decoder are compiled for each event type when it is first met. fastavro serves the rest: data whose writer's
+schema is not the reader's, and what is rare in schemas.
 """
 
-import struct
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from importlib import import_module
-from io import BytesIO
 from typing import Any, cast
 
-import fastavro
 import msgspec
 
+from schemas._code import Rare, classes_of
 from schemas._compatibility import incompatibilities
+from schemas._decoder import Decoder, decoder
+from schemas._encoder import Encoder, encoder
 from schemas._errors import BadPayload, Invalid, NewerContract, UnknownSchema
+from schemas._fallback import fastavro_decoder
+from schemas._fit import check_fits
 from schemas._record import Event
-from schemas._schema import Schema, Schemas, schema_id
+from schemas._schema import HEAD, Schema, Schemas, schema_id
 
-_HEADER = struct.Struct(">bI")
 _NATIVE = (datetime, date, bytes)
 _DIGEST_BYTES = 32
 
@@ -35,9 +37,9 @@ def payload_id(payload: bytes) -> int:
     Raises:
         BadPayload: not the Confluent wire format.
     """
-    if len(payload) < _HEADER.size:
+    if len(payload) < HEAD.size:
         raise BadPayload(f"{len(payload)} bytes; at least the 5 of the Confluent header are needed")
-    magic, identity = _HEADER.unpack_from(payload)
+    magic, identity = HEAD.unpack_from(payload)
     if magic != 0:
         raise BadPayload(f"begins with byte {payload[0]:#04x}; the Confluent wire format begins with 0x00")
     return int(identity)
@@ -49,9 +51,11 @@ def encode(schema: Schema, data: Mapping[str, Any]) -> bytes:
     Raises:
         Invalid: the data does not fit, or has a field that the schema lacks.
     """
-    out = bytearray(_HEADER.pack(0, schema.id))
-    schema.write(out, data)
-    return bytes(out)
+    try:
+        return schema.encoder(data)
+    except Exception as error:
+        check_fits(schema.normal, data)
+        raise Invalid("", f"does not fit {schema.name}: {type(error).__name__}") from error
 
 
 def decode(payload: bytes, writer: Schema, reader: Schema | None = None) -> dict[str, Any]:
@@ -62,17 +66,63 @@ def decode(payload: bytes, writer: Schema, reader: Schema | None = None) -> dict
     """
     if payload_id(payload) != writer.id:
         raise BadPayload(f"names schema {payload_id(payload)}, not {writer.id}")
-    body = BytesIO(payload)
-    body.seek(_HEADER.size)
+    same = reader is None or reader == writer
     try:
-        data = fastavro.schemaless_reader(
-            body, writer.parsed, None if reader is None or reader == writer else reader.parsed
-        )
+        read = writer.decoder if same else fastavro_decoder(writer.parsed, cast("Schema", reader).parsed)
+        return cast("dict[str, Any]", read(payload, HEAD.size))
     except Exception as error:
-        raise BadPayload(f"is no {writer.name}: {type(error).__name__}: {error}") from error
-    if left := len(payload) - body.tell():
-        raise BadPayload(f"{left} bytes are left over after the {writer.name}")
-    return cast("dict[str, Any]", data)
+        raise _bad(writer.name, error) from error
+
+
+def _bad(name: str, error: Exception) -> BadPayload:
+    told = (
+        "it ends too early, or names a symbol that there is not" if isinstance(error, IndexError) else error
+    )
+    return BadPayload(f"is no {name}: {type(error).__name__}: {told}")
+
+
+class _EventType:
+    """One event type of this program: its model, its schema, and what is compiled for them when it is first needed."""
+
+    def __init__(self, model: type[Event], schema: Schema) -> None:
+        self.schema = schema
+        self._model = model
+
+    @cached_property
+    def encode(self) -> Encoder:
+        """From the model to the Confluent wire format; any exception for what does not fit."""
+        try:
+            return encoder(self.schema.normal, classes_of(self._model), self.schema.head)
+        except Rare:
+            return self.encode_carefully
+
+    @cached_property
+    def decode(self) -> Decoder:
+        """From bytes, and the place where the body begins, to the model; any exception for what is none."""
+        try:
+            return decoder(self.schema.normal, classes_of(self._model))
+        except Rare:
+            return lambda data, at: self.convert(self.schema.decoder(data, at))
+
+    def encode_carefully(self, event: Event) -> bytes:
+        """As `encode`, by way of plain data: an error names its field, and plain data stands for a record in it.
+
+        Raises:
+            Invalid: as `Codec.encode`.
+        """
+        try:
+            data = msgspec.to_builtins(event, builtin_types=_NATIVE)
+        except TypeError as error:
+            raise Invalid("", str(error)) from error
+        return encode(self.schema, data)
+
+    def convert(self, data: dict[str, Any]) -> Event:
+        """The model with these plain data.
+
+        Raises:
+            msgspec.ValidationError: they do not fit.
+        """
+        return msgspec.convert(data, self._model, builtin_types=_NATIVE)
 
 
 class Codec:
@@ -86,9 +136,11 @@ class Codec:
     def __init__(self, schemas: Schemas, models: Mapping[str, type[Event]] | None = None) -> None:
         self._schemas = schemas
         # Not imported at the top: `python -m schemas generate` must run while the models do not exist or are wrong.
-        self._models = models if models is not None else import_module("schemas.models").EVENTS
-        self._schema_of = {model: schemas.by_name(name) for name, model in self._models.items()}
-        self._readable: set[bytes] = {schema.digest for schema in self._schema_of.values()}
+        models = models if models is not None else import_module("schemas.models").EVENTS
+        self._types = {name: _EventType(model, schemas.by_name(name)) for name, model in models.items()}
+        self._of_model = {model: self._types[name] for name, model in models.items()}
+        self._of_head = {known.schema.head: known for known in self._types.values()}
+        self._readable = {known.schema.digest for known in self._types.values()}
 
     def encode(self, event: Event) -> tuple[bytes, Schema]:
         """The event's bytes, and the schema it was written with.
@@ -97,12 +149,11 @@ class Codec:
             Invalid: a value of the wrong type or range, a naive time, a time finer than milliseconds.
             KeyError: the event's type is none of the models.
         """
-        schema = self._schema_of[type(event)]
+        known = self._of_model[type(event)]
         try:
-            data = msgspec.to_builtins(event, builtin_types=_NATIVE)
-        except TypeError as error:
-            raise Invalid("", str(error)) from error
-        return encode(schema, data), schema
+            return known.encode(event), known.schema
+        except Exception:  # noqa: BLE001 - whatever it is, the careful way says it better
+            return known.encode_carefully(event), known.schema
 
     def decode(self, payload: bytes, digest: bytes | None = None) -> Event:
         """The event in these bytes, as the model of its type.
@@ -116,20 +167,29 @@ class Codec:
             NewerContract: no model here reads that schema.
             BadPayload: garbage.
         """
-        writer = self._writer(payload, digest)
-        model = self._models.get(writer.name)
-        if model is None:
+        known = self._of_head.get(payload[: HEAD.size])
+        if known is not None and (digest is None or digest == known.schema.digest):
+            try:
+                event: Event = known.decode(payload, HEAD.size)
+                return event
+            except Exception as error:
+                raise _bad(known.schema.name, error) from error
+        return self._decode_from_another(payload, self._writer(payload, digest))
+
+    def _decode_from_another(self, payload: bytes, writer: Schema) -> Event:
+        """Decodes what was written by a schema that is not the model's."""
+        known = self._types.get(writer.name)
+        if known is None:
             raise NewerContract(writer.name, "no such event type here")
-        reader = self._schema_of[model]
         if writer.digest not in self._readable:
-            if reasons := incompatibilities(reader=reader.normal, writer=writer.normal):
+            if reasons := incompatibilities(reader=known.schema.normal, writer=writer.normal):
                 raise NewerContract(writer.name, "; ".join(map(str, reasons)))
             self._readable.add(writer.digest)
-        data = decode(payload, writer, reader)
+        data = decode(payload, writer, known.schema)
         try:
-            return msgspec.convert(data, model, builtin_types=_NATIVE)
+            return known.convert(data)
         except msgspec.ValidationError as error:
-            raise BadPayload(f"is no {writer.name}: {error}") from error
+            raise _bad(writer.name, error) from error
 
     def _writer(self, payload: bytes, digest: bytes | None) -> Schema:
         identity = payload_id(payload)

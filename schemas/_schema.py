@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +10,18 @@ from typing import Any
 
 import fastavro
 
+from schemas._code import Rare
+from schemas._decoder import Decoder, decoder
+from schemas._encoder import Encoder, encoder
+from schemas._fallback import fastavro_decoder, fastavro_encoder
 from schemas._history import History
 from schemas._source import ROOT, Json, SchemaError, Source, canonical, normal_form
-from schemas._write import Writer, record_writer
 
 ID_MASK = 0x7FFF_FFFF
 """Ids have 31 bits, because registries and clients keep them in signed 32-bit numbers."""
+
+HEAD = struct.Struct(">bI")
+"""Zero byte and schema id of the Confluent wire format."""
 
 MAX_TEXT = 262_144
 """The longest schema text taken from elsewhere, in characters."""
@@ -52,10 +59,26 @@ class Schema:
         except Exception as error:
             raise SchemaError(self.name, f"{type(error).__name__}: {error}") from error
 
+    @property
+    def head(self) -> bytes:
+        """What the Confluent wire format puts before the body: a zero byte and the 4-byte big-endian schema id."""
+        return HEAD.pack(0, self.id)
+
     @cached_property
-    def write(self) -> Writer:
-        """Appends plain data to a bytearray in Avro's binary encoding; raises `Invalid` for what does not fit."""
-        return record_writer(self.normal)
+    def encoder(self) -> Encoder:
+        """From plain data to the Confluent wire format; any exception for what does not fit."""
+        try:
+            return encoder(self.normal, head=self.head)
+        except Rare:
+            return fastavro_encoder(self.normal, self.parsed, head=self.head)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """From bytes, and the place where the body begins, to plain data; any exception for what is none."""
+        try:
+            return decoder(self.normal)
+        except Rare:
+            return fastavro_decoder(self.parsed)
 
     @property
     def fields(self) -> tuple[dict[str, Any], ...]:

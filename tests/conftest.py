@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from hypothesis import settings
 
 from kuayu.broker import LocalBroker
+
+settings.register_profile("kuayu", deadline=None)  # what a busy machine takes is nothing to fail for
+settings.load_profile("kuayu")
 
 BrokerFactory = Callable[..., LocalBroker]
 
