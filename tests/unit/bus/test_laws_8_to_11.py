@@ -8,7 +8,7 @@ import pytest
 from bus import CaseHeld, Command, CommandRefused, KeyReused, VersionConflict
 from bus.ledger import Entry
 from bus.transport import MemoryTransport, TopicSpec
-from schemas import NewerContract
+from schemas import NewerContract, UnknownSchema
 
 
 def test_law_8_a_timer_takes_effect_at_its_due_instant_also_after_an_outage(pair: Any, wake: Any) -> None:
@@ -77,16 +77,12 @@ def test_law_8_a_timer_whose_handler_fails_is_not_given_up(pair: Any, wake: Any)
 def test_law_9_what_is_newer_than_known_waits_and_is_fetched(
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schemas = pair.answer.engine.retrying._schemas
-    schema = schemas.by_name("kuayu.CaseWithdrawn")
-    by_digest = schemas.by_digest
+    schema = pair.answer.engine.retrying._schemas.by_name("kuayu.CaseWithdrawn")
 
-    def unknown(digest: bytes) -> Any:
-        if digest == schema.digest:
-            raise KeyError(digest)
-        return by_digest(digest)
+    def unknown(_payload: bytes, _digest: bytes | None = None) -> Any:
+        raise UnknownSchema(schema.id, schema.digest)
 
-    monkeypatch.setattr(schemas, "by_digest", unknown)
+    monkeypatch.setattr(pair.answer.engine.records.codec, "decode", unknown)
     pair.ask.act("1-a")
     pair.settle()
     assert pair.answer.observed.outcomes == ["waiting"]
