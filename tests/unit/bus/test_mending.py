@@ -11,7 +11,7 @@ from sqlalchemy import select
 from bus import CommandRefused, Kind, Message
 from bus.ledger import tables
 from bus.verification import rebuild
-from schemas import Schema, Schemas
+from schemas import Codec, Event, UnknownSchema
 from schemas.models import CaseWithdrawn, Tombstone
 from tests.unit.bus.toys import Decided, Node, Pair, Send, State
 
@@ -134,16 +134,16 @@ def test_what_waits_for_something_from_outside_is_tried_at_every_start(pair: Pai
 def test_a_schema_that_is_there_at_the_next_start_lets_its_events_go_on(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_digest = Schemas.by_digest
+    decode = Codec.decode
     schema = pair.answer.engine.retrying._schemas.by_name("kuayu.CaseWithdrawn")
 
-    def unknown(self: Schemas, digest: bytes) -> Schema:
+    def unknown(self: Codec, payload: bytes, digest: bytes | None = None) -> Event:
         if digest == schema.digest:
-            raise KeyError(digest)
-        return by_digest(self, digest)
+            raise UnknownSchema(schema.id, digest)
+        return decode(self, payload, digest)
 
     pair.ask.act("1-a")
-    monkeypatch.setattr(Schemas, "by_digest", unknown)
+    monkeypatch.setattr(Codec, "decode", unknown)
     pair.settle()
     [(status, code, _)] = told(pair.ask).values()
     assert (status, code) == ("waiting", "schema")
