@@ -43,6 +43,17 @@ class PrometheusServer:
         self._address = f"127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id.
+
+        Raises:
+            ProcessLookupError: it does not run.
+        """
+        if self._process is None:
+            raise ProcessLookupError("prometheus was not started")
+        return self._process.pid
+
     @staticmethod
     def available() -> bool:
         """Whether the program is on the PATH."""

@@ -7,7 +7,7 @@ one copy of everything, no security.
 
 from kuayu.broker._detached import BrokerState, start_detached, status, stop
 from kuayu.broker._install import BrokerInstallError, Distribution, install
-from kuayu.broker._process import BrokerStartError, LocalBroker, kill_at_our_end
+from kuayu.broker._process import BrokerStartError, LocalBroker, dismiss, kill_at_our_end
 
 __all__ = [
     "BrokerInstallError",
@@ -15,6 +15,7 @@ __all__ = [
     "BrokerState",
     "Distribution",
     "LocalBroker",
+    "dismiss",
     "install",
     "kill_at_our_end",
     "start_detached",

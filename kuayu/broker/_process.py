@@ -192,8 +192,7 @@ class LocalBroker:
 
     def _dismiss_watchdog(self) -> None:
         if self._watchdog:
-            self._watchdog.kill()
-            self._watchdog.communicate()
+            dismiss(self._watchdog)
             self._watchdog = None
 
     def _tail(self) -> str:
@@ -254,3 +253,9 @@ def kill_at_our_end(pid: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+def dismiss(watchdog: subprocess.Popen[bytes]) -> None:
+    """End the shell of `kill_at_our_end`; to be done before its process is ended, whose id another may get."""
+    watchdog.kill()
+    watchdog.communicate()

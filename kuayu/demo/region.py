@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from bus.transport import TopicPartition, open_transport
-from kuayu.broker import LocalBroker, kill_at_our_end
+from kuayu.broker import LocalBroker, dismiss, kill_at_our_end
 from kuayu.keys import add_key
 from kuayu.settings import Settings
 from monitoring import PrometheusServer
@@ -129,8 +129,7 @@ class NodeProcess:
         if (
             self._watchdog is not None
         ):  # first: until we wait for the node, its id cannot be another process's
-            self._watchdog.kill()
-            self._watchdog.communicate()
+            dismiss(self._watchdog)
         process.terminate()
         try:
             process.wait(_STOP_SECONDS)
@@ -197,6 +196,7 @@ class Region:
             targets = {code: node.address for code, node in self.nodes.items()}
             server = PrometheusServer(targets, self.folder / "prometheus", ports[-1])
             self.graphs = self._stack.enter_context(server).url
+            self._stack.callback(dismiss, kill_at_our_end(server.pid))
         until = time.monotonic() + _READY_SECONDS
         while not all(node.ready() for node in self.nodes.values()):
             if time.monotonic() > until:

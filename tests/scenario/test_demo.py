@@ -138,6 +138,20 @@ def test_an_interruption_ends_everything_cleanly_and_the_sums_hold(tmp_path: Pat
     assert not alive
 
 
+def test_a_killed_demonstration_leaves_nothing(tmp_path: Path) -> None:
+    demo = start(tmp_path)
+    with demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if line.startswith("Kafka"):
+                break
+        below = started_below(demo)
+        demo.kill()
+    assert len(below) > 4, "four nodes and a broker"
+    _, alive = psutil.wait_procs(below, timeout=20)
+    assert not alive
+
+
 def test_what_cannot_run_says_why(tmp_path: Path) -> None:
     log = tmp_path / "broken.csv"
     log.write_text("case:concept:name,concept:name,time:timestamp\n1,Dreamt,2026-03-02T09:00Z\n")
