@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from jurisdictions import load_directory
-from kuayu.bench import figures, flow, history, intake, peering, raw, report, scale
+from kuayu.bench import figures, flow, history, intake, node, peering, raw, report, scale
 from kuayu.bench.history import HistoryError
 from kuayu.bench.peering import PEERS, Peer, Result
 from kuayu.bench.speed import BenchError
@@ -37,10 +37,22 @@ class Size(NamedTuple):
     intake_cases: int
     scale_cases: int
     """And ten times as many."""
+    idle_seconds: float
+    """For which a node is watched that does nothing."""
 
 
-FULL = Size(records=100_000, cases=20_000, rounds=3, seconds=8.0, intake_cases=5_000, scale_cases=2_000)
-QUICK = Size(records=20_000, cases=8_000, rounds=1, seconds=2.5, intake_cases=2_000, scale_cases=400)
+FULL = Size(
+    records=100_000,
+    cases=20_000,
+    rounds=3,
+    seconds=8.0,
+    intake_cases=5_000,
+    scale_cases=2_000,
+    idle_seconds=20.0,
+)
+QUICK = Size(
+    records=20_000, cases=8_000, rounds=1, seconds=2.5, intake_cases=2_000, scale_cases=400, idle_seconds=5.0
+)
 
 
 class Kept(NamedTuple):
@@ -93,6 +105,7 @@ def _measure(
     machine = figures.machine()
     raws: dict[str, raw.Raw] = {}
     flows: dict[str, flow.Flow] = {}
+    nodes: dict[str, node.Node] = {}
     for driver in DRIVERS:
         with _broker(console, driver, folder) as broker:
             raws[driver] = raw.measure(driver, broker.bootstrap, size.records)
@@ -103,6 +116,9 @@ def _measure(
                 size.cases,
                 rounds=size.rounds,
                 seconds=size.seconds,
+            )
+            nodes[driver] = node.measure(
+                driver, broker.bootstrap, folder / f"{driver}-node", size.idle_seconds
             )
     results: list[Result] = []
     with _broker(console, "peers", folder) as broker:
@@ -120,7 +136,7 @@ def _measure(
         scaled = scale.measure(folder / "scale", size.scale_cases)
     machine |= figures.load_average()
     return figures.figures(
-        machine, quick=quick, raws=raws, flows=flows, peers=results, intake=taken, scale=scaled
+        machine, quick=quick, raws=raws, flows=flows, peers=results, intake=taken, scale=scaled, nodes=nodes
     )
 
 

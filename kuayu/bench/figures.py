@@ -10,6 +10,7 @@ import psutil
 
 from kuayu.bench.flow import Flow
 from kuayu.bench.intake import Intake
+from kuayu.bench.node import Node
 from kuayu.bench.peering import OURS, Result
 from kuayu.bench.raw import Raw
 from kuayu.bench.scale import Scale
@@ -59,6 +60,7 @@ def figures(
     peers: Sequence[Result],
     intake: Intake,
     scale: Scale,
+    nodes: Mapping[str, Node],
 ) -> dict[str, Any]:
     """Everything that was measured; rounded to what can mean something. Names of drivers and peers have underscores.
 
@@ -83,6 +85,7 @@ def figures(
         },
         "intake": intake,
         "scale": scale,
+        "node": {_key(driver): node for driver, node in nodes.items()},
     } | _best(flows, peers)
     return {name: _plain(value) for name, value in found.items()}
 

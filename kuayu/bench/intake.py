@@ -58,10 +58,10 @@ def measure(folder: Path, cases: int) -> Intake:
             acceptance.ask("take", cases, _WINDOW)
             writer_per_s = cases / acceptance.answer()
         # Another ledger on the same topics: nobody reads what either of them sends.
-        node = NodeProcess(ACCEPTANCE, _free_port(), folder)
+        node = NodeProcess(ACCEPTANCE, free_port(), folder)
         node.start(broker.bootstrap, {}, KUAYU_DRIVER=_DRIVER)
         try:
-            _await_ready(node)
+            await_ready(node)
             single, batch = _hand_in(node, load_directory(), cases)
         finally:
             node.stop()
@@ -138,7 +138,7 @@ def _check(status: int, expected: int, body: bytes) -> None:
             raise BenchError(f"{len(wrong)} cases of a batch were not taken: {wrong[0]}")
 
 
-def _await_ready(node: NodeProcess) -> None:
+def await_ready(node: NodeProcess) -> None:
     until = time.monotonic() + _READY_SECONDS
     while not node.ready():
         if time.monotonic() > until:
@@ -146,6 +146,6 @@ def _await_ready(node: NodeProcess) -> None:
         time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

@@ -136,6 +136,11 @@ def _rest(figures: Mapping[str, Any]) -> Table:
     table.add_row(
         f"全国目录 Python µs/case, {scale['jurisdictions']} jurisdictions ÷ 4", f"{scale['all_to_four']:.2f}"
     )
+    for driver, node in figures["node"].items():
+        table.add_row(
+            f"节点 a node, {driver}, s until ready · of CPU", f"{node['start_s']} · {node['start_cpu_s']}"
+        )
+        table.add_row("  idle CPU % · RSS MB", f"{node['idle_cpu_pct']} · {_count(node['rss_mb'])}")
     return table
 
 

@@ -96,6 +96,17 @@ class NodeProcess:
             )
         self._watchdog = kill_at_our_end(self._process.pid)
 
+    @property
+    def pid(self) -> int:
+        """The process id.
+
+        Raises:
+            ProcessLookupError: it does not run.
+        """
+        if self._process is None:
+            raise ProcessLookupError(f"node {self.code} was not started")
+        return self._process.pid
+
     def ready(self) -> bool:
         """Whether it answers and reads its inboxes.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jurisdictions import load_directory
-from kuayu.bench import flow, intake, peering
+from kuayu.bench import flow, intake, node, peering
 from kuayu.bench.peering import PEERS
 from kuayu.broker import LocalBroker
 from schemas import load_schemas
@@ -61,3 +61,13 @@ def test_the_way_in(tmp_path: Path) -> None:
     assert 0 < taken.single.answer_ms.p50 <= taken.single.answer_ms.p99
     assert taken.batch.cases_per_s > 0
     assert taken.writer_cases_per_s > 0
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(120)  # a node is started twice
+def test_a_node_that_does_nothing(tmp_path: Path, bootstrap: str) -> None:
+    idle = node.measure("kafka-python", bootstrap, tmp_path / "node", idle_seconds=0.5)
+    assert 0 < idle.start_cpu_s <= idle.start_s * 2
+    assert idle.idle_cpu_pct < 100
+    assert 20 < idle.rss_mb < 1_000
+    assert idle.handles > 3

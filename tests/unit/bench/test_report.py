@@ -11,6 +11,7 @@ from kuayu.bench import figures as bench_figures
 from kuayu.bench import report
 from kuayu.bench.flow import Flow, check
 from kuayu.bench.intake import Intake, Way
+from kuayu.bench.node import Node
 from kuayu.bench.peering import PEERS, Result
 from kuayu.bench.raw import Raw
 from kuayu.bench.scale import Scale
@@ -45,6 +46,7 @@ INTAKE = Intake(
     writer_cases_per_s=1_250.0,
     batch_to_writer=0.8,
 )
+NODE = Node(1.1, 1.0, 0.8, 105.0, 32)
 SCALE = Scale(400, 9.5, 340, 700.0, 707.0, 1.01)
 
 
@@ -57,6 +59,7 @@ def made(*results: Result) -> dict[str, Any]:
         peers=results,
         intake=INTAKE,
         scale=SCALE,
+        nodes={"confluent": NODE, "kafka-python": NODE},
     )
 
 
