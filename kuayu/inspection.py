@@ -27,7 +27,7 @@ def show_case(settings: Settings, case_id: str, code: str, *, rows: bool) -> str
     Raises:
         InspectionError: no such ledger, or the case is not in it.
     """
-    with _ledger(settings, code) as (ledger, records):
+    with open_ledger(settings, code) as (ledger, records):
         entries = ledger.history(case_id)
         if not entries:
             raise InspectionError(f"case {case_id} is not in the ledger of {code}")
@@ -66,13 +66,18 @@ def check_ledger(settings: Settings, code: str) -> tuple[list[str], int]:
     Raises:
         InspectionError: no such ledger.
     """
-    with _ledger(settings, code) as (ledger, records):
+    with open_ledger(settings, code) as (ledger, records):
         head = ledger.head()
         return verify(ledger, records), head.next_row - 1 if head else 0
 
 
 @contextmanager
-def _ledger(settings: Settings, code: str) -> Iterator[tuple[Ledger, Records]]:
+def open_ledger(settings: Settings, code: str) -> Iterator[tuple[Ledger, Records]]:
+    """A ledger on this machine, to be read; a running node goes on writing it.
+
+    Raises:
+        InspectionError: there is none, or it can't be read.
+    """
     if not settings.ledger and not (settings.data / f"{code}.db").exists():
         raise InspectionError(
             f"there is no ledger {settings.data / f'{code}.db'}; KUAYU_DATA or KUAYU_LEDGER names it"

@@ -24,6 +24,7 @@ from kuayu.process import tune
 from kuayu.schema_source import PeerSchemas
 from kuayu.settings import Settings
 from kuayu.topology import DirectoryTopology
+from kuayu.version import judging_version
 from schemas import load_catalogue, load_schemas
 
 _log = structlog.get_logger()
@@ -85,6 +86,7 @@ class Node:
             source=PeerSchemas({peer: str(url) for peer, url in settings.peers.items()}),
             client=f"kuayu.{name}",
             topics=topology.topics(frozenset({code})),
+            version=judging_version(directory, schemas),
         )
         callers = web.Callers.load(settings.keys) if settings.keys else web.Callers()
         self.context = web.Context(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Row, Select, select
 from starlette.responses import Response
 
-from bus import Clock, Engine
+from bus import Clock, Engine, held
 from bus.ledger import tables
 from cases import PHASE_NAMES, Phase
 from monitoring import health, reads
@@ -35,7 +35,8 @@ def add(routes: APIRouter, context: Context, metrics: Metrics, clock: Clock) -> 
             health=health.ready(engine, context.code, now),
             streams=_streams(engine),
             lanes=_lanes(engine, now),
-            held=_held(engine),
+            held=held.find(engine.ledger, held.Which(), SHOWN),
+            meanings=held.MEANINGS,
             quarantined=reads.quarantined(engine),
             quarantine=_quarantine(engine),
             batches=_batches(engine),
@@ -71,20 +72,6 @@ def _lanes(engine: Engine, now: datetime) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def _held(engine: Engine) -> Sequence[Row[Any]]:
-    held = tables.held
-    columns = (
-        held.c.row,
-        held.c.stream,
-        held.c.subject,
-        held.c.status,
-        held.c.code,
-        held.c.reason,
-        held.c.awaits,
-    )
-    return _rows(engine, select(*columns).order_by(held.c.row).limit(SHOWN))
 
 
 def _quarantine(engine: Engine) -> list[dict[str, Any]]:

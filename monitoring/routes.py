@@ -14,6 +14,7 @@ from starlette.responses import Response
 from bus import Clock, SystemClock
 from monitoring import console, health, summary
 from monitoring.collector import NodeCollector, TaskCounts
+from monitoring.held_api import held_router
 from monitoring.metrics import Metrics
 from web import Context
 
@@ -64,6 +65,7 @@ def router(
         return Response(msgspec.json.encode(summary.tally(engine, code)), media_type=_JSON)
 
     console.add(routes, context, metrics, clock)
+    routes.include_router(held_router(context))
     return routes
 
 

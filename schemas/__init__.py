@@ -13,12 +13,14 @@ from schemas._errors import BadPayload, CodecError, Invalid, NewerContract, Unkn
 from schemas._finding import Finding
 from schemas._generate import generate, models_drifted
 from schemas._lint import lint
+from schemas._masking import MASK, masked
 from schemas._paths import Leaf, fields_of
 from schemas._record import Event, Instant, Int, Long, Record
 from schemas._schema import Schema, Schemas, load_schemas, schema_id
 from schemas._source import SchemaError, normal_form
 
 __all__ = [
+    "MASK",
     "BadPayload",
     "Catalogue",
     "CatalogueError",
@@ -49,6 +51,7 @@ __all__ = [
     "lint",
     "load_catalogue",
     "load_schemas",
+    "masked",
     "models_drifted",
     "normal_form",
     "payload_id",

@@ -119,7 +119,17 @@ _BY_STATUS = {
     503: "unavailable",
 }
 _WRONG_STATE = frozenset(
-    {"not_applicable", "claimed", "not_claimed", "already_requested", "already_extended", "already_held"}
+    {
+        "not_applicable",
+        "claimed",
+        "not_claimed",
+        "already_requested",
+        "already_extended",
+        "already_held",
+        "nothing_held",
+        "not_first",
+        "repair_not_applied",
+    }
 )
 """Refusals that are about the case's state, not about what was sent."""
 
