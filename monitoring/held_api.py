@@ -5,11 +5,11 @@ It hands acts to the bus, which alone decides. Bodies are shown with personal fi
 
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from bus import CommandRefused, Unavailable, held
@@ -99,12 +99,6 @@ class RepairIn(_In):
     data: dict[str, Any] | None = None
     patch: dict[str, Any] | None = None
     dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.data is None) == (self.patch is None):
-            raise ValueError("either `data` or `patch`")
-        return self
 
 
 def held_router(context: Context) -> APIRouter:
@@ -236,6 +230,9 @@ def _event(context: Context, row: int) -> HeldEvent:
 def _corrected(context: Context, row: int, body: RepairIn) -> Event:
     """The event that the operator means. Raises Problem."""
     engine = context.engine
+    if (body.data is None) == (body.patch is None):
+        said = "data 与 patch 二者取一 / one of data and patch, not both"
+        raise invalid([FieldError("data", said, "the whole event, or what changes in it")])
     entry = held.entry_of(engine.ledger, row)
     model = models.EVENTS.get(f"kuayu.{engine.mending.type_of(entry)}")
     if model is None:
