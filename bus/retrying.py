@@ -22,7 +22,7 @@ LOOK_EVERY = 1.0
 """Seconds between looks for schemas that events wait for."""
 AT_ONCE = 200
 """Cases that are handed to the writer together, so that others' acts find their place between."""
-PATIENCE = 30.0
+PATIENCE = 5.0
 """Seconds to wait for the writer before the cases are handed in once more."""
 
 

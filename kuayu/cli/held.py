@@ -83,13 +83,13 @@ def list_held(
     with _failing():
         if quarantined:
             answer = (
-                held.read_quarantine(Settings(), at, limit)
+                held.read_quarantine(Settings.load(), at, limit)
                 if at
                 else held.Api(to, key).get("/v1/quarantine", limit=limit)
             )
             return _show(answer, held.lines_of_quarantine, as_json=as_json)
         answer = (
-            held.read_list(Settings(), at, which, limit)
+            held.read_list(Settings.load(), at, which, limit)
             if at
             else held.Api(to, key).get("/v1/held", limit=limit, **_said(which))
         )
@@ -106,7 +106,7 @@ def show(row: Row, to: To = _NODE, key: Key = "", at: At = "", as_json: AsJson =
     from kuayu.settings import Settings
 
     with _failing():
-        found = held.read_one(Settings(), at, row) if at else held.Api(to, key).get(f"/v1/held/{row}")
+        found = held.read_one(Settings.load(), at, row) if at else held.Api(to, key).get(f"/v1/held/{row}")
         _show(found, held.lines_of_one, as_json=as_json)
 
 
@@ -227,7 +227,7 @@ def export(
     with _failing():
         if (topic is None) == (file is None):
             raise held.HeldError("either --topic or --file would be right")
-        count = held.export(Settings(), code, which, limit, topic=topic or "", file=file)
+        count = held.export(Settings.load(), code, which, limit, topic=topic or "", file=file)
         typer.echo(f"{count} dead letters written to {topic or file}")
 
 
@@ -284,10 +284,11 @@ def _failing() -> Iterator[None]:
     """One line on standard error and exit code 2 for what can't be done."""
     from kuayu.held import HeldError
     from kuayu.inspection import InspectionError
+    from kuayu.settings import BadSetting
 
     try:
         yield
-    except (HeldError, InspectionError) as error:
+    except (HeldError, InspectionError, BadSetting) as error:
         typer.echo(f"kuayu: {error}", err=True)
         raise typer.Exit(2) from error
 

@@ -1,6 +1,7 @@
 """`kuayu topics …`: the inboxes and control topics of the directory."""
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -38,10 +39,10 @@ def list_topics() -> None:
 
     try:
         settings = Settings.load()
-        transport = open_transport(settings.driver, settings.bootstrap_servers)
+        with closing(open_transport(settings.driver, settings.bootstrap_servers)) as transport:
+            found = transport.topics()
     except (TransportError, BadSetting) as error:
         typer.echo(f"kuayu: {error}", err=True)
         raise typer.Exit(2) from error
-    for name, partitions in sorted(transport.topics().items()):
+    for name, partitions in sorted(found.items()):
         typer.echo(f"{name}\t{partitions}")
-    transport.close()
