@@ -4,6 +4,7 @@ import hashlib
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 
 from bus import Answer, Clock, Command
 from cases import MAX_WRONG_CODES, PHASE_NAMES, Phase, PickupState, Step, Task, journey
@@ -68,18 +69,26 @@ def check_lists(caller: Caller, stage: Stage) -> None:
         check_works(caller, stage)
 
 
-def read(context: Context, stage: Stage, case: str) -> Here:
+def read(context: Context, caller: Caller, stage: Stage, case: str) -> Here:
     """The case as the ledger has it now.
 
+    An accepting office sees what was taken in within its own place, as over /v1/cases; the other stages' cases are
+    those of the node's offices all alike.
+
     Raises:
-        Problem: 404, no such case at this stage; 422, no such stage here.
+        Problem: 404, no such case at this stage, or none of the caller's; 403, not the caller's stage; 422, no such
+            stage here.
     """
+    check_works(caller, stage)
     row = context.engine.ledger.case(stream(context, stage), case)
-    if row is None:
-        raise Problem(404, "unknown_case", "本环节没有此办件 / there is no such case at this stage")
-    kind: Any = handler(context, stage)
-    state = msgspec.msgpack.decode(row.state, type=kind.state_type)
-    return Here(case, stage, row.version, state, kind.task(state))
+    if row is not None:
+        kind: Any = handler(context, stage)
+        state: Any = msgspec.msgpack.decode(row.state, type=kind.state_type)
+        if stage is not Stage.ACCEPTANCE or context.directory.lies_in(
+            state.file.accepting_office.jurisdiction, caller.jurisdiction
+        ):
+            return Here(case, stage, row.version, state, kind.task(state))
+    raise Problem(404, "unknown_case", "本环节没有此办件 / there is no such case at this stage")
 
 
 def steps(context: Context, stage: Stage, case: str) -> tuple[Step, ...]:
@@ -145,11 +154,13 @@ async def perform(context: Context, clock: Clock, request: Request, action: Acti
     """Act upon a case, and wait until it is durable.
 
     Raises:
-        Problem: 403 the caller does not work here, 422 the instant lies ahead or the collection code is wrong.
+        Problem: 403 the caller does not work here, 404 an accepting office's case is not the caller's, 422 the instant lies ahead or the collection code is wrong.
         BusError: what the stage or the bus says against it.
     """
     check_works(request.caller, request.stage)
     name = stream(context, request.stage)
+    if request.stage is Stage.ACCEPTANCE:
+        await run_in_threadpool(read, context, request.caller, request.stage, request.case)
     now = clock.now()
     if body.acted_at is not None and body.acted_at > now:
         raise invalid([FieldError("acted_at", "在将来 / lies in the future", "an instant that has passed")])

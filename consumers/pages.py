@@ -169,7 +169,7 @@ class _DeskPages:
         for each in reversed(candidates):
             desk.check_works(caller, each)
             if len(candidates) == 1 or self._ledger.case(desk.stream(self._context, each), case_id):
-                return self._show(request, caller, desk.read(self._context, each, case_id))
+                return self._show(request, caller, desk.read(self._context, caller, each, case_id))
         raise Problem(404, "unknown_case", "没有此办件 / there is no such case here")
 
     async def act(self, request: Request, case_id: str, name: str, stage: Stage, caller: User) -> Response:
@@ -178,7 +178,7 @@ class _DeskPages:
             raise Problem(404, "not_found", "没有此操作 / there is no such act")
         desk.check_works(caller, stage)
         filled = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
-        here = await run_in_threadpool(desk.read, self._context, stage, case_id)
+        here = await run_in_threadpool(desk.read, self._context, caller, stage, case_id)
         try:
             body = body_of(form, filled, _materials(self._context, here) if form.materials else ())
             version = filled.get("version", "")
@@ -193,7 +193,7 @@ class _DeskPages:
             await desk.perform(self._context, self._clock, wanted, form.action, body)
         except (BusError, Problem, ValidationError) as error:
             said = _problem(error, form)
-            now = await run_in_threadpool(desk.read, self._context, stage, case_id)
+            now = await run_in_threadpool(desk.read, self._context, caller, stage, case_id)
             return await run_in_threadpool(
                 self._show, request, caller, now, said.status, said.details(), name, filled
             )

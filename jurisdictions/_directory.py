@@ -118,6 +118,13 @@ class Directory:
         """
         return self._lineages[self.jurisdiction(code).code]
 
+    def lies_in(self, place: str, area: str) -> bool:
+        """Whether a place is an area or lies in it; towns and villages (9 and 12 digits) count with their county."""
+        try:
+            return area in self.lineage(place[:6])
+        except Invalid:
+            return False
+
     def serving(self, stage: Stage, code: str) -> str | None:
         """The node that does a stage for a place: the place itself or the nearest one above it; None = nobody."""
         return self._serving[stage].get(code)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
 
 from bus import Answer, Command, SystemClock
 from cases import AcceptanceState, journey
-from jurisdictions import Directory, Invalid
 from producers.answers import BatchAnswer, Case, Journey, JourneyStep, Taken
 from producers.batch import REQUEST_BODY, batch_answer, items_of, parsed
 from producers.models import KEY_PATTERN, BatchItem, Submission, Supplement, Withdrawal
@@ -47,17 +46,9 @@ def _seen(
     row = context.engine.ledger.case(_stream(context), case_id) if case_id.isprintable() else None
     if row is not None:
         state = _decode(row.state)
-        if _within(context.directory, state.file.accepting_office.jurisdiction, caller.jurisdiction):
+        if context.directory.lies_in(state.file.accepting_office.jurisdiction, caller.jurisdiction):
             return row.version, state
     raise Problem(404, "unknown_case", "本受理地没有此办件 / there is no such case here")
-
-
-def _within(directory: Directory, place: str, area: str) -> bool:
-    """Whether a place is an area or lies in it; towns and villages (9 and 12 digits) count with their county."""
-    try:
-        return area in directory.lineage(place[:6])
-    except Invalid:
-        return False
 
 
 _CaseId = Annotated[str, Path()]
@@ -106,7 +97,7 @@ class _Desk:
     def _opening(self, application: Submission, caller: Caller, key: str | None, traceparent: str) -> Command:
         event = application.event()
         office = event.office or self._office(caller)
-        if not _within(self._context.directory, office.jurisdiction, caller.jurisdiction):
+        if not self._context.directory.lies_in(office.jurisdiction, caller.jurisdiction):
             wrong = FieldError("office.jurisdiction", "不是本地窗口 / is elsewhere", "the caller's own place")
             raise invalid([wrong])
         return self._submissions.command(

@@ -1,5 +1,6 @@
 """What POST /v1/cases takes and gives: one application, or a batch with a result for each item."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -8,10 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from bus import Answer
 from producers.answers import BatchAnswer, BatchResult, Taken
-from producers.models import EXAMPLE, MAX_BATCH, BatchItem, Submission
+from producers.models import EXAMPLE, KEY_PATTERN, MAX_BATCH, BatchItem, Submission
 from web import FieldError, field_errors, invalid, problem_of
 
 M = TypeVar("M", bound=BaseModel)
+_KEY = re.compile(KEY_PATTERN)
 
 
 def _inline(schema: Any, known: Mapping[str, Any]) -> Any:
@@ -91,8 +93,8 @@ def batch_answer(items: Sequence[Any], outcomes: Sequence[Answer | Exception]) -
 
 
 def _result(index: int, item: Any, outcome: Answer | Exception) -> BatchResult:
-    key = item.get("key") if isinstance(item, dict) else None
-    key = key if isinstance(key, str) else None
+    given = item.get("key") if isinstance(item, dict) else None
+    key = given if isinstance(given, str) and _KEY.fullmatch(given) else None
     if isinstance(outcome, Answer):
         return BatchResult(index=index, key=key, status=202, case=Taken.of(outcome))
     problem = problem_of(outcome)

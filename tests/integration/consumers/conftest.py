@@ -32,6 +32,7 @@ PEOPLE = {
     "li": ("clerk:li@430100", [Role.REVIEW]),
     "zhao": ("clerk:zhao@430100", [Role.REVIEW]),
     "wang": ("clerk:wang@440100", [Role.PICKUP, Role.SUBMIT]),
+    "sun": ("system:sun@430200", [Role.SUBMIT]),
     "wu": ("operator:wu", [Role.OPERATE]),
     "ma": ("system:ma", [Role.READ]),
 }
@@ -83,7 +84,13 @@ def node(folder: Path, broker: MemoryBroker, stages: list[Any]) -> Iterator[Node
         client=code,
     )
     callers = [
-        Caller(caller=caller, name=name, jurisdiction=code, roles=frozenset(roles), sha256=KEYS[name][1])
+        Caller(
+            caller=caller,
+            name=name,
+            jurisdiction=caller.partition("@")[2] or code,
+            roles=frozenset(roles),
+            sha256=KEYS[name][1],
+        )
         for name, (caller, roles) in PEOPLE.items()
     ]
     context = Context(

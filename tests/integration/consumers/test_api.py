@@ -297,3 +297,15 @@ def test_webhooks_are_managed_by_operators(region: Any, li: httpx.Client, arrive
         answer = wu.post("/v1/webhooks", json=wanted | wrong)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == field
+
+
+def test_an_accepting_office_sees_only_what_was_taken_in_within_its_own_place(
+    region: Any, arrived: Any
+) -> None:
+    case = arrived()
+    sun, wang = region.client("sun", region.here), region.client("wang", region.here)
+    assert wang.get(f"/v1/tasks/{case}", params={"stage": "acceptance"}).status_code == 200
+    assert sun.get(f"/v1/tasks/{case}", params={"stage": "acceptance"}).status_code == 404
+    assert act(sun, case, "attend", {"note": "看过"}, params={"stage": "acceptance"}, **{"If-Match": "*"}).status_code == 404
+    stranger = region.browser("sun", region.here)
+    assert stranger.get(f"/cases/{case}", params={"stage": "acceptance"}).status_code == 404
