@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from bus.ledger import Entry, Head, Ledger, among, instant, milliseconds, tables
 from bus.protocols import Handler, View
@@ -141,7 +141,10 @@ class Books:
             self.quarantined = connection.execute(
                 select(func.count()).select_from(tables.quarantine),
             ).scalar_one()
-            self.excepted.update(connection.execute(select(tables.exception.c.lane).distinct()).scalars())
+            excepted = select(tables.lane.c.id).where(
+                exists().where(tables.exception.c.lane == tables.lane.c.id)
+            )
+            self.excepted.update(connection.execute(excepted).scalars())
             held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
         self._lane_ids = max((lane.id for lane in self.lanes.values()), default=0)
         for row, stream, subject, *why in held:

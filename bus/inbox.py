@@ -92,7 +92,8 @@ class Inbox:
             self._at_end = False
             self.broker_clock.heard(milliseconds(self._clock.now()), self._unread[0].appended_ms)
         self._writer.offer(
-            [read for record in self._unread if (read := self._reader.read(record)) is not None]
+            [read for record in self._unread if (read := self._reader.read(record)) is not None],
+            sum(len(record.value or b"") for record in self._unread),
         )
         self._next.update((TopicPartition(r.topic, r.partition), r.offset + 1) for r in self._unread)
         self._unread = ()

@@ -26,7 +26,9 @@ REASON_AT_MOST = 300
 """Characters of a reason that are told, so that a receipt stays far below what a broker takes."""
 
 FINAL = frozenset({ReceiptStatus.REFUSED.value, ReceiptStatus.VOID.value})
-"""What closes a hand-over beside "applied"; parked and waiting leave it open."""
+"""What closes a hand-over beside "applied"."""
+UNSETTLED = (ReceiptStatus.PARKED.value, ReceiptStatus.WAITING.value)
+"""What leaves it open, although the receiver has it."""
 
 
 def state_of(books: Books, lane: Lane, first: int, codec: Codec, now: datetime) -> Iterable[Outbound]:

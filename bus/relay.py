@@ -19,7 +19,7 @@ from bus.clock import ahead
 from bus.envelope import LaneName
 from bus.ledger import Entry, Ledger, tables
 from bus.protocols import Clock, Observer
-from bus.receipts import FINAL
+from bus.receipts import UNSETTLED
 from bus.sending import UNRECEIPTED
 from bus.transport import Outbound, PermanentError, Producer, TransportError
 from schemas import Codec
@@ -182,6 +182,11 @@ class Relay:
                 name: (sender.behind, sender.last - sender.mark if sender.receipted else 0)
                 for name, sender in self._senders.items()
             }
+
+    @property
+    def in_memory(self) -> tuple[int, int]:
+        """Committed rows, and receipts and requests, that are kept in memory until they are sent."""
+        return self._rows, len(self._told)
 
     # The one thread.
 
@@ -362,7 +367,7 @@ class Relay:
 
     def _first_unsettled(self, lane: int) -> int | None:
         table = tables.exception
-        query = select(func.min(table.c.number)).where(table.c.lane == lane, table.c.status.not_in(FINAL))
+        query = select(func.min(table.c.number)).where(table.c.lane == lane, table.c.status.in_(UNSETTLED))
         with self._ledger.read() as connection:
             return connection.execute(query).scalar()
 

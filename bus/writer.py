@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 BATCH_ITEMS = 1_000
 """Items of one kind in one commit; beyond, the commit costs no less an item."""
+QUEUE_BYTES = 64 << 20
+"""Of read records that may wait: few of the largest fill the queue."""
 QUEUE_ITEMS = 10_000
 """Commands or read records that may wait; beyond, the queue is full."""
 TIMER_AGAIN = timedelta(seconds=10)
@@ -76,6 +78,8 @@ class Writer:
         self._clock = clock
         self._acts: deque[Act] = deque()
         self._records: deque[Incoming] = deque()
+        self._bytes = 0
+        """Offered since no record waited: at least what waits now, and for less than a look at each."""
         self._closed = False
         self.refuses = False
         """Whether nothing new is taken in, for want of room on the disk; what was taken is still worked off."""
@@ -117,9 +121,10 @@ class Writer:
             self._wake.notify()
         return act.done
 
-    def offer(self, records: Sequence[Incoming]) -> None:
-        """Hand over what was read."""
+    def offer(self, records: Sequence[Incoming], size: int = 0) -> None:
+        """Hand over what was read, of about so many bytes."""
         with self._wake:
+            self._bytes = self._bytes + size if self._records else size
             self._records.extend(records)
             self._wake.notify()
 
@@ -136,7 +141,8 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whether reading should pause."""
-        return self.refuses or len(self._records) >= QUEUE_ITEMS
+        too_large = self._bytes >= QUEUE_BYTES and bool(self._records)
+        return self.refuses or too_large or len(self._records) >= QUEUE_ITEMS
 
     # The one thread.
 

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
 from bus import Clock, Engine
+from bus.receipts import UNSETTLED
 from bus.watch import Readings
 from jurisdictions import CHINA_TIME
 from monitoring import reads
@@ -199,7 +200,7 @@ class NodeCollector(Collector):
             (self._places.stream(stream).stage, status): (count, rows)
             for stream, status, count, rows in reads.held_cases(engine)
         }
-        for key in ((stage, status) for stage in self._context.stages for status in reads.UNSETTLED):
+        for key in ((stage, status) for stage in self._context.stages for status in UNSETTLED):
             count, rows = found.get(key, (0, 0))
             held.add_metric(key, count)
             events.add_metric(key, rows)

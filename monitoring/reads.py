@@ -10,10 +10,8 @@ from sqlalchemy import func, literal, select, text, union_all
 from bus import Engine
 from bus.books import Lane, Position
 from bus.ledger import tables
+from bus.receipts import UNSETTLED
 from bus.transport import TopicPartition
-
-UNSETTLED = ("parked", "waiting")
-"""Reported by the receiver, and not closed by that (law 4)."""
 
 _lane, _log, _exception, _case, _held = (
     tables.lane,

@@ -82,6 +82,8 @@ exception = Table(
     Column("reason", String, nullable=False),
     Column("row", BigInteger, nullable=False),
 )
+# of many that were refused long ago, the few that are open
+Index("exception_status", exception.c.lane, exception.c.status, exception.c.number)
 
 case = Table(
     "case_state",

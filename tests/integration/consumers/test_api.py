@@ -306,6 +306,11 @@ def test_an_accepting_office_sees_only_what_was_taken_in_within_its_own_place(
     sun, wang = region.client("sun", region.here), region.client("wang", region.here)
     assert wang.get(f"/v1/tasks/{case}", params={"stage": "acceptance"}).status_code == 200
     assert sun.get(f"/v1/tasks/{case}", params={"stage": "acceptance"}).status_code == 404
-    assert act(sun, case, "attend", {"note": "看过"}, params={"stage": "acceptance"}, **{"If-Match": "*"}).status_code == 404
+    assert (
+        act(
+            sun, case, "attend", {"note": "看过"}, params={"stage": "acceptance"}, **{"If-Match": "*"}
+        ).status_code
+        == 404
+    )
     stranger = region.browser("sun", region.here)
     assert stranger.get(f"/cases/{case}", params={"stage": "acceptance"}).status_code == 404
