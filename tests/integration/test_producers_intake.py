@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import pytest
 import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import web
@@ -23,6 +21,7 @@ from jurisdictions import load_directory
 from kuayu.topology import DirectoryTopology
 from producers import Producers
 from schemas import load_catalogue, load_schemas
+from tests.registry_client import AvroDeserializer, AvroSerializer, SchemaRegistryClient
 from web import Callers, Context
 
 pytestmark = pytest.mark.broker

@@ -2,10 +2,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from schemas import load_schemas
+from tests.registry_client import SchemaRegistryClient, SchemaRegistryError
 
 
 @pytest.fixture
