@@ -120,6 +120,28 @@ def test_a_full_queue_is_503_with_retry_after(
     assert answer.json()["type"] == "urn:kuayu:problem:busy"
 
 
+def test_a_disk_that_fills_is_503_until_there_is_room(
+    still: Still,
+    keys: dict[str, Any],
+    application: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    served: Callable[[Any], str],
+) -> None:
+    free = 1 << 20
+    monkeypatch.setattr(still.engine.watch, "_disk", lambda _folder: (1 << 40, (1 << 40) - free, free))
+    still.engine.watch.step(0)
+    address = served(web.create_app(still.context, [still.producers.router(still.context)]))
+    answer = httpx.post(f"{address}/v1/cases", json=application, headers=keys["hall"].headers)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert answer.json()["type"] == "urn:kuayu:problem:unavailable"
+    free = 1 << 30
+    still.engine.watch.step(0)
+    still.engine.start()
+    answer = httpx.post(f"{address}/v1/cases", json=application, headers=keys["hall"].headers)
+    assert answer.status_code == 202
+
+
 def test_a_node_without_acceptance_has_no_cases_to_take(still: Still) -> None:
     other = replace(still.context, stages=("review",))
     app = web.create_app(other, [still.producers.router(other)])
