@@ -22,7 +22,7 @@ from cases import Outgoing as Reply
 from cases import submission_answer, submission_refusal
 from producers.models import KEY_PATTERN
 from producers.submissions import Submissions
-from schemas import CodecError, Invalid
+from schemas import CodecError, Invalid, NewerContract, UnknownSchema
 from schemas.models import CaseSubmitted, SubmissionAnswered
 
 CALLER_HEADER = "kuayu-caller"
@@ -100,6 +100,9 @@ def _refusal(error: Exception | None) -> tuple[str, str, str]:
             return "key_reused", "该键已用于其他内容 / this key was used for another application", "key"
         case CaseHeld() | VersionConflict():
             return "case_held", "办件暂被搁置 / the case is held", ""
+        case UnknownSchema() | NewerContract():
+            reason = "尚不识该模式,请以同一键稍后再报 / written with a schema not known here yet: send it again later, same key"
+            return "schema_unknown", reason, ""
         case CodecError() | Invalid():
             return "undecodable", "不是CaseSubmitted / is no CaseSubmitted of a known schema", ""
         case _:

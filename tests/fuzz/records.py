@@ -14,7 +14,7 @@ NAMES = (
     env.TRACEPARENT,
 )  # fmt: skip
 VALUES = (
-    b"", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b" 1", b"+1", b"-1", b"0", b"1", b"2", b"1.0", "１".encode(), b"9" * 18,
+    b"", b"\n", b"1/ask\n1", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b" 1", b"+1", b"-1", b"0", b"1", b"2", b"1.0", "１".encode(), b"9" * 18,
     b"9" * 19, b"9" * 5000, b"kuayu.CaseWithdrawn", b"kuayu.Tombstone", b"kuayu.Receipt", b"kuayu.Newer", b"kuayu.",
     b"0001-01-01T00:00:00+23:59", b"9999-12-31T23:59:59.999-23:59", b"2026-03-02", b"2026-03-02T04:00:00Z",
     b"2026-02-30T04:00:00Z", b"1/ask", b"2/answer", b"/", b"1/ask/x", b"kuayu.ask.1/0>kuayu.answer.2/0",

@@ -207,12 +207,15 @@ def test_a_refusal_names_error_and_field(
     assert answer["case_id"] is None
 
 
-@pytest.mark.parametrize("value", [b"", b"garbage", b"\0\0\0\0\1{}"])
-def test_what_is_no_submission_is_answered_too(system: System, value: bytes) -> None:
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(b"", "undecodable"), (b"garbage", "undecodable"), (b"\0\0\0\0\1{}", "schema_unknown")],
+)
+def test_what_is_no_submission_is_answered_too(system: System, value: bytes, code: str) -> None:
     key = f"gy-garbage-{value.hex()}"
     system.hand_in(key, value)
     [answer] = system.answers(key)
-    assert (answer["outcome"], answer["error_code"]) == ("refused", "undecodable")
+    assert (answer["outcome"], answer["error_code"]) == ("refused", code)
 
 
 def test_a_record_without_a_key_is_answered_at_its_place(system: System, application: Json) -> None:

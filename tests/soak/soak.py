@@ -10,10 +10,11 @@ Exit code 0 if all that holds, else 1.
 import argparse
 import asyncio
 import itertools
+import sqlite3
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ import msgspec
 import psutil
 from rich.console import Console
 
+from bus.unit import CASES_CACHED
 from jurisdictions import CHINA_TIME, load_directory
 from kuayu.demo import sources, summary
 from kuayu.demo.applicants import Applicants, Arrival
@@ -35,8 +37,10 @@ from schemas.models import SubmissionAnswered
 from tests.soak.flat import Judgement, judge
 from tests.soak.vandals import Vandals
 
-MEMORY_MB: Final = 16.0
-"""Growth of a node's own memory allowed in the second half: its caches of cases fill for a quarter of an hour."""
+MEMORY_MB: Final = 8.0
+"""Growth of a node's own memory allowed in the second half, beside what its cache of cases takes in then."""
+CASE_MB: Final = 0.01
+"""What a cached case may take: its state, its timers, its lane's hashes."""
 FILES: Final = 12.0
 """Growth of open files allowed in the second half: callers' connections, and three files for each to the ledger."""
 THREADS: Final = 4.0
@@ -61,6 +65,7 @@ class Meter:
     Attributes:
         samples: by jurisdiction code; "broker" for the broker, where it is ours.
         ledgers: bytes of all ledgers together, at the same times.
+        cases: cases that each node's stages know, at the same times.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,6 +73,7 @@ class Meter:
         self._begun = time.monotonic()
         self.samples: dict[str, list[Sample]] = {}
         self.ledgers: list[tuple[float, int]] = []
+        self.cases: dict[str, list[int]] = {}
         self._processes: dict[str, psutil.Process] = {}
         for child in psutil.Process().children():
             words = child.cmdline()
@@ -92,8 +98,22 @@ class Meter:
                 at, round(memory.rss / 2**20, 2), shared, own, process.num_fds(), process.num_threads()
             )
             self.samples.setdefault(name, []).append(sample)
+            if name != "broker":
+                self.cases.setdefault(name, []).append(_cases(self._folder / f"{name}.db"))
         size = sum(file.stat().st_size for file in self._folder.glob("*.db*"))
         self.ledgers.append((at, size))
+
+
+def _cases(file: Path) -> int:
+    """How many cases a ledger has, read beside its node."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM case_state").fetchone()[0])
+
+
+def cached(cases: Sequence[int]) -> int:
+    """How many cases came into a node's cache in the second half: none where it was full by then."""
+    middle, last = cases[len(cases) // 2], cases[-1]
+    return min(last, CASES_CACHED) - min(middle, CASES_CACHED)
 
 
 def steady(rate: float, seed: int) -> Iterator[Arrival]:
@@ -174,8 +194,9 @@ class Soak:
             if name == "broker":
                 continue  # the JVM's heap is its own affair, and bounded
             times = [sample.at for sample in samples]
+            memory = MEMORY_MB + CASE_MB * cached(self.meter.cases[name])
             found += [
-                judge(f"{name} own memory, MB", times, [sample.own for sample in samples], MEMORY_MB),
+                judge(f"{name} own memory, MB", times, [sample.own for sample in samples], memory),
                 judge(f"{name} open files", times, [sample.files for sample in samples], FILES),
                 judge(f"{name} threads", times, [sample.threads for sample in samples], THREADS),
             ]
@@ -212,6 +233,7 @@ def soak(minutes: float, rate: float, seed: int, out: Path, console: Console) ->
         "differences": differences,
         "samples": run.meter.samples,
         "ledgers": run.meter.ledgers,
+        "cases_known": run.meter.cases,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(msgspec.json.format(msgspec.json.encode(report)))

@@ -4,7 +4,9 @@ from random import Random
 
 import pytest
 
+from bus.unit import CASES_CACHED
 from tests.soak.flat import judge
+from tests.soak.soak import cached
 
 TIMES = [float(second) for second in range(0, 1200, 5)]
 BOUND = 16.0
@@ -43,6 +45,11 @@ def test_a_handle_a_minute_is_seen() -> None:
 
 def test_handles_that_come_and_go_are_flat() -> None:
     assert judge("fds", TIMES, [30 + Random(int(at)).randint(0, 12) for at in TIMES], 3).flat
+
+
+def test_only_what_comes_into_the_cache_may_take_memory() -> None:
+    assert cached(range(0, 1_000, 10)) == 490
+    assert cached(range(0, CASES_CACHED * 3, 10)) == 0
 
 
 def test_too_few_samples_are_no_verdict() -> None:

@@ -11,7 +11,7 @@ from bus import CaseHeld, CommandRefused, Ledger, VersionConflict
 from bus.transport import Record
 from producers import IntakeTopic, Submissions
 from producers.models import EXAMPLE, Submission
-from schemas import BadPayload
+from schemas import BadPayload, NewerContract, UnknownSchema
 
 APPLICATION = Submission.model_validate(EXAMPLE).event()
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -71,6 +71,8 @@ def test_every_key_is_taken_or_refused_and_always_answered(intake: IntakeTopic, 
         (CaseHeld("c", "parked", "secret"), "case_held"),
         (VersionConflict("c", 1, 2), "case_held"),
         (BadPayload("secret"), "undecodable"),
+        (UnknownSchema(7, None), "schema_unknown"),
+        (NewerContract("kuayu.CaseSubmitted", "secret"), "schema_unknown"),
         (RuntimeError("secret"), "internal"),
         (None, "internal"),
     ],
