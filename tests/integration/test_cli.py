@@ -31,6 +31,7 @@ COMMANDS = [
     "topics",
     "schemas",
     "directory",
+    "held",
 ]
 
 
@@ -78,6 +79,10 @@ def test_a_broken_directory_is_named(tmp_path: Path) -> None:
         (("case", "430200-nothing"), {}, "no ledger"),
         (("verify", "430200"), {}, "no ledger"),
         (("send", "nothing.txt"), {}, "nothing.txt"),
+        (("held", "list", "--at", "430200"), {}, "no ledger"),
+        (("held", "list", "--to", "http://127.0.0.1:1"), {}, "127.0.0.1:1"),
+        (("held", "export", "430200"), {}, "--topic or --file"),
+        (("held", "repair", "1", "--reason", "x"), {}, "--data or --patch"),
         (("topics", "list"), {"KUAYU_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "127.0.0.1:1"),
     ],
 )
