@@ -22,7 +22,9 @@ WAIT_SECONDS: Final = 30.0
 CASES_AT_ONCE: Final = 500
 _JSON: Final = "application/json"
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_NAME: Final = r"^[!-~]{1,200}$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
+NameQuery = Annotated[str | None, Query(pattern=_NAME)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
 HeldRow = Annotated[int, Path(ge=1, le=2**63 - 1, description="Row of the ledger's log.")]
 Operator = Annotated[Caller, Depends(require(Role.OPERATE))]
@@ -74,12 +76,12 @@ class ReplayIn(_In):
     """Which cases are tried again: those whose first held event fits all that is said."""
 
     row: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
-    stream: Text | None = None
-    case: Text | None = None
+    stream: Name | None = None
+    case: Name | None = None
     status: Literal["parked", "waiting"] | None = None
-    code: Text | None = None
-    type: Text | None = None
-    awaits: Text | None = Field(default=None, description="The whole, or how it begins: `schema:`.")
+    code: Name | None = None
+    type: Name | None = None
+    awaits: Name | None = Field(default=None, description="The whole, or how it begins: `schema:`.")
     since: AwareDatetime | None = Field(default=None, description="Held at that instant or later.")
     limit: Annotated[int, Field(ge=1, le=CASES_AT_ONCE)] = 100
     dry_run: bool = Field(default=False, description="Say what would become of them, and change nothing.")
@@ -114,15 +116,15 @@ def _reads(routes: APIRouter, context: Context) -> None:
 
     @routes.get("/held", responses=_answers(HeldList, 401, 403, 422), response_class=Response)
     def list_held(
-        stream: Annotated[str | None, Query(max_length=200)] = None,
+        stream: NameQuery = None,
         status: Literal["parked", "waiting"] | None = None,
-        code: Annotated[str | None, Query(max_length=200)] = None,
-        type_: Annotated[str | None, Query(alias="type", max_length=200)] = None,
+        code: NameQuery = None,
+        type_: Annotated[str | None, Query(alias="type", pattern=_NAME)] = None,
         awaits: Annotated[
-            str | None, Query(max_length=200, description="The whole, or how it begins: `schema:`.")
+            str | None, Query(pattern=_NAME, description="The whole, or how it begins: `schema:`.")
         ] = None,
         since: Annotated[AwareDatetime | None, Query(description="Held at that instant or later.")] = None,
-        case: Annotated[str | None, Query(max_length=200)] = None,
+        case: NameQuery = None,
         first: Annotated[bool, Query(description="Only the one of each case that blocks it.")] = False,  # noqa: FBT002
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor_: Annotated[str | None, Query(alias="cursor", max_length=200)] = None,
