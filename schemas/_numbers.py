@@ -8,7 +8,6 @@ What does not fit raises one of Python's own errors; who called the codec turns 
 
 import struct
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NoReturn
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -167,26 +166,26 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
 def read_instant(data: bytes, at: int) -> tuple[datetime, int]:
     """The `timestamp-millis` at this place, in UTC, and where the next value begins."""
     six = data[at : at + 6]
-    if found := _of_six(six):
+    if found := _kept.get(six):
         return found, at + 6
+    if len(six) == 6:  # noqa: PLR2004 - as all instants from July 1970 to 2039
+        a, b, c, d, e, f = six
+        if a > 127 and b > 127 and c > 127 and d > 127 and e > 127 and f < 128 and not a & 1:  # noqa: PLR2004 - the top bit
+            twice = a + b * 128 + c * 16384 + d * 2097152 + (e + f * 128) * 268435456 - 0x8_1020_4080
+            found = datetime.fromtimestamp(
+                twice / 2000, UTC
+            )  # so few seconds that a float tells each microsecond
+            if len(_kept) >= _KEPT:
+                _kept.clear()
+            _kept[six] = found
+            return found, at + 6
     number, at = read_long(data, at)
     return EPOCH + MILLISECOND * number, at
 
 
-@lru_cache(maxsize=1024)
-def _of_six(six: bytes) -> datetime | None:
-    """The instant in six bytes, as instants from July 1970 to 2039 take; None if these are of another length.
-
-    Kept for a while: an event often tells one instant several times, and what is due on a day is due at one instant.
-    """
-    if len(six) < 6:  # noqa: PLR2004 - the end of the data
-        return None
-    a, b, c, d, e, f = six
-    if a > 127 and b > 127 and c > 127 and d > 127 and e > 127 and f < _MORE and not a & 1:  # noqa: PLR2004 - the top bit
-        twice = a + b * 128 + c * 16384 + d * 2097152 + (e + f * 128) * 268435456 - 0x8_1020_4080
-        return datetime.fromtimestamp(twice / 2000, UTC)  # so few seconds that a float tells each microsecond
-    return None
-
+_KEPT = 1024
+_kept: dict[bytes, datetime] = {}
+"""Instants read of late: an event often tells one instant several times, and what is due on a day is due at one instant."""
 
 _REAL = frozenset({int, float})
 _FLOAT = struct.Struct("<f")
