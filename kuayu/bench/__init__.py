@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from jurisdictions import load_directory
-from kuayu.bench import figures, flow, history, intake, node, peering, raw, report, scale
+from kuayu.bench import codec, figures, flow, history, intake, node, peering, raw, report, scale
 from kuayu.bench.history import HistoryError
 from kuayu.bench.peering import PEERS, Peer, Result
 from kuayu.bench.speed import BenchError
@@ -35,6 +35,7 @@ class Size(NamedTuple):
     seconds: float
     """A round has fewer cases where it would take longer than this."""
     intake_cases: int
+    codec_cases: int
     scale_cases: int
     """And ten times as many."""
     idle_seconds: float
@@ -47,11 +48,19 @@ FULL = Size(
     rounds=3,
     seconds=8.0,
     intake_cases=5_000,
+    codec_cases=2_000,
     scale_cases=2_000,
     idle_seconds=20.0,
 )
 QUICK = Size(
-    records=20_000, cases=8_000, rounds=1, seconds=2.5, intake_cases=2_000, scale_cases=400, idle_seconds=5.0
+    records=20_000,
+    cases=8_000,
+    rounds=1,
+    seconds=2.5,
+    intake_cases=2_000,
+    codec_cases=300,
+    scale_cases=400,
+    idle_seconds=5.0,
 )
 
 
@@ -130,13 +139,23 @@ def _measure(
         for result in measured:
             console.print(_progress(result), highlight=False)
             results.append(result)
+    with console.status("codec …"):
+        encoded = codec.measure(size.codec_cases)
     with console.status("intake …"):
         taken = intake.measure(folder / "intake", size.intake_cases)
     with console.status("scale …"):
         scaled = scale.measure(folder / "scale", size.scale_cases)
     machine |= figures.load_average()
     return figures.figures(
-        machine, quick=quick, raws=raws, flows=flows, peers=results, intake=taken, scale=scaled, nodes=nodes
+        machine,
+        quick=quick,
+        raws=raws,
+        flows=flows,
+        peers=results,
+        intake=taken,
+        codec=encoded,
+        scale=scaled,
+        nodes=nodes,
     )
 
 

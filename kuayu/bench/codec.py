@@ -5,7 +5,7 @@ receipts of a lane.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from time import thread_time
@@ -13,14 +13,11 @@ from typing import Any
 
 import fastavro
 import msgspec
-from ulid import ULID
 
-from bus import Command
-from bus.protocols import Message, MessageKind
-from cases import AcceptanceStage, PickupStage, ReviewStage, Stage
 from jurisdictions import load_directory
-from kuayu.bench.load import ACCEPTANCE, PICKUP, REVIEW, Load
-from schemas import Codec, Event, Schema, load_schemas, models
+from kuayu.bench import samples
+from kuayu.bench.load import ACCEPTANCE, REVIEW
+from schemas import Codec, Event, Schema, load_schemas, models, whole_millis
 
 _CASES, _RUNS = 2_000, 10
 _HEAD = 5
@@ -78,46 +75,12 @@ def _seconds(act: Callable[[], Any]) -> float:
 
 
 def _events(cases: int) -> dict[str, list[Event]]:
-    """By type the events of so many cases, decided by rule and delivered electronically, and as many receipts."""
-    directory = load_directory()
-    stages: dict[tuple[str, str], Stage] = {
-        (stage.stage, code): stage(code, directory)
-        for stage, code in ((AcceptanceStage, ACCEPTANCE), (ReviewStage, REVIEW), (PickupStage, PICKUP))
-    }
-    now = datetime.now(UTC).replace(microsecond=0)
-    instants = [now + timedelta(milliseconds=n) for n in range(cases)]
-    found: dict[str, list[Event]] = {}
-    for command in Load(directory).commands(instants):
-        for event in _flow(stages, command):
-            found.setdefault(type(event).__name__, []).append(event)
-    return found | {"Receipt": [_receipt(number, at) for number, at in enumerate(instants, start=100_000)]}
-
-
-def _flow(stages: dict[tuple[str, str], Stage], command: Command) -> Iterator[Event]:
-    """The events of one case, those that go to several offices once for each."""
-    states: dict[tuple[str, str], Any] = {}
-    start = ("acceptance", ACCEPTANCE)
-    waiting: deque[tuple[tuple[str, str], str, MessageKind, Any, int]] = deque()
-    waiting.append((start, command.actor, "command", command.data, 0))
-    while waiting:
-        place, source, kind, data, term = waiting.popleft()
-        message = Message(
-            kind=kind,
-            type=type(data).__name__,
-            data=data,
-            case=command.case,
-            id=str(ULID()),
-            source=source,
-            term=term,
-            acted_at=command.acted_at,
-            recorded_at=command.acted_at,
-        )
-        decision = stages[place].decide(states.get(place), message)
-        for fact in decision.facts:
-            states[place] = stages[place].evolve(states.get(place), fact)
-        for sent in decision.out:
-            yield sent.data
-            waiting.append((sent.to, f"{place[1]}/{place[0]}", "event", sent.data, sent.term))
+    """By type the events of so many cases, and as many receipts."""
+    now = datetime.now(UTC)
+    receipts: list[Event] = [
+        _receipt(100_000 + n, whole_millis(now + timedelta(milliseconds=n))) for n in range(cases)
+    ]
+    return samples.events(load_directory(), cases) | {"Receipt": receipts}
 
 
 def _receipt(number: int, at: datetime) -> models.Receipt:

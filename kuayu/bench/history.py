@@ -1,7 +1,7 @@
 """Results kept, one JSON object a line, and whether a run is worse than the last: by ratios, never by rates.
 
 Rates tell of the machine and of what else it did. The ratios are to what was measured in the same run: the driver
-alone, the best peer, the writer without HTTP, fewer cases, a smaller directory.
+alone, the best peer, fastavro, the writer without HTTP, fewer cases, a smaller directory.
 """
 
 import json
@@ -21,6 +21,8 @@ _RATIOS: Final = {
     "flow.kafka_python.ratios.cpu_to_driver_cpu": False,
     "ratio_to_best_peer": True,
     "intake.batch_to_writer": True,
+    "codec.encode_to_fastavro": True,
+    "codec.decode_to_fastavro": True,
     "scale.ten_times_the_cases": False,
     "scale.all_to_four": False,
 }

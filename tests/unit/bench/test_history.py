@@ -32,6 +32,7 @@ def figures(**ratios: float) -> dict[str, Any]:
         "peers": {"confluent_kafka": {"cases_per_s": 1_000.0}, "quixstreams": {"cases_per_s": None}},
         "ratio_to_best_peer": 2.0,
         "intake": {"batch_to_writer": 0.8},
+        "codec": {"encode_to_fastavro": 2.5, "decode_to_fastavro": 2.0},
         "scale": {"ten_times_the_cases": 9.5, "all_to_four": 1.0},
     } | ratios
 
@@ -53,7 +54,7 @@ def test_the_newest_run_of_the_same_kind_is_compared_with(tmp_path: Path) -> Non
 
 def test_the_same_run_has_not_changed() -> None:
     changes = history.compare(figures(), history.entry(figures(), AT))
-    assert len(changes) == 8
+    assert len(changes) == 10
     assert not any(change.worse for change in changes)
 
 
@@ -92,7 +93,7 @@ def test_what_one_of_the_runs_lacks_is_not_compared() -> None:
     before["ratios"]["ratio_to_best_peer"] = None
     changes = history.compare(figures(), before)
     assert "ratio_to_best_peer" not in {change.ratio for change in changes}
-    assert len(changes) == 7
+    assert len(changes) == 9
 
 
 @pytest.mark.parametrize("line", ["not JSON", "[]", json.dumps({"quick": True})])

@@ -47,6 +47,15 @@ INTAKE = Intake(
     batch_to_writer=0.8,
 )
 NODE = Node(1.1, 1.0, 0.8, 105.0, 32)
+CODEC = {
+    "Receipt": {
+        "bytes": 100,
+        "encode_us": 4.0,
+        "decode_us": 5.0,
+        "fastavro_encode_us": 10.0,
+        "fastavro_decode_us": 10.0,
+    }
+}
 SCALE = Scale(400, 9.5, 340, 700.0, 707.0, 1.01)
 
 
@@ -58,6 +67,7 @@ def made(*results: Result) -> dict[str, Any]:
         flows={"confluent": FLOW, "kafka-python": FLOW},
         peers=results,
         intake=INTAKE,
+        codec=CODEC,
         scale=SCALE,
         nodes={"confluent": NODE, "kafka-python": NODE},
     )
@@ -101,6 +111,11 @@ def test_the_best_peer_is_the_fastest_that_was_measured(figures: dict[str, Any])
     assert figures["ratio_to_best_peer"] == 0.8
     assert made(SLOWER, FAILED)["ratio_to_best_peer"] == 4.0
     assert made(FAILED)["ratio_to_best_peer"] is None
+
+
+def test_the_codec_is_so_many_times_as_fast_as_fastavro(figures: dict[str, Any]) -> None:
+    assert figures["codec"]["encode_to_fastavro"] == 2.5
+    assert figures["codec"]["decode_to_fastavro"] == 2.0
 
 
 def test_a_peer_that_failed_is_there_with_its_reason(figures: dict[str, Any]) -> None:
