@@ -5,6 +5,7 @@ controller at a time (combined KRaft mode) and listens on the loopback address o
 one copy of everything, no security.
 """
 
+from kuayu.broker._cluster import LocalCluster
 from kuayu.broker._detached import BrokerState, start_detached, status, stop
 from kuayu.broker._install import BrokerInstallError, Distribution, install
 from kuayu.broker._process import BrokerStartError, LocalBroker, dismiss, kill_at_our_end
@@ -15,6 +16,7 @@ __all__ = [
     "BrokerState",
     "Distribution",
     "LocalBroker",
+    "LocalCluster",
     "dismiss",
     "install",
     "kill_at_our_end",

@@ -70,6 +70,7 @@ class LocalBroker:
         directory: where data, settings and log go; made if it is not there.
         port: the port for clients on 127.0.0.1; default: the port this folder had before, else a free one.
         config: Kafka broker settings that add to or override ours.
+        cluster: the cluster's id, where this broker is one of several; default: a cluster of its own.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class LocalBroker:
         directory: Path | str,
         port: int | None = None,
         config: Mapping[str, str] | None = None,
+        cluster: str = "",
     ) -> None:
         self.directory = Path(directory).resolve()
+        self._cluster = cluster
         self._config = dict(config or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -126,7 +129,7 @@ class LocalBroker:
         self.kill()  # what is left of one that ended by itself
         settings = write_settings(self.directory, self._ports, self._config)
         if not (self.directory / "data" / "meta.properties").exists():
-            _format(java, settings)
+            _format(java, settings, self._cluster)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (as below)
                 [*java, *extra, "kafka.Kafka", str(settings)],
@@ -227,15 +230,19 @@ def _rehearse(distribution: Distribution) -> None:
         cache.rename(distribution.start_cache)
 
 
-def _format(java: list[str], settings: Path) -> None:
-    identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def new_cluster() -> str:
+    """An id for a new cluster, as Kafka's own tool makes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _format(java: list[str], settings: Path, cluster: str) -> None:
     formatted = subprocess.run(  # noqa: S603 (our own java, our own arguments)
         [
             *java,
             "kafka.tools.StorageTool",
             "format",
-            "--standalone",
-            f"--cluster-id={identity}",  # with "=", because an identity may begin with "-"
+            *([] if cluster else ["--standalone"]),  # the members of several are named in the settings
+            f"--cluster-id={cluster or new_cluster()}",  # with "=", because an id may begin with "-"
             f"--config={settings}",
         ],
         check=False,

@@ -62,7 +62,7 @@ def ports_of(directory: Path, client: int | None) -> Ports:
     """
     file = directory / "ports.json"
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    ports = Ports(client or before.get("client") or _free_port(), before.get("controller") or _free_port())
+    ports = Ports(client or before.get("client") or free_port(), before.get("controller") or free_port())
     file.write_text(json.dumps(ports._asdict()), encoding="utf-8")
     return ports
 
@@ -83,7 +83,7 @@ def write_settings(directory: Path, ports: Ports, extra: Mapping[str, str]) -> P
     return file
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A TCP port nobody listens on now, from outside the range of outgoing connections."""
     for port in random.sample(_PORTS, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):

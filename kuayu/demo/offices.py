@@ -5,10 +5,10 @@ All go through the task API, as any office's own system would.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -16,10 +16,16 @@ from cases import TaskKind
 from jurisdictions import Stage
 from kuayu.demo.book import Book, Tracked
 from kuayu.demo.caller import Caller
-from kuayu.demo.region import NodeProcess
+from kuayu.demo.region import Keys
 from kuayu.demo.scripts import Act
 from schemas.models import NotAcceptedKind, ReturnReason, SuspensionKind, TransferReason
 
+_LATER: Final = {
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
 _LOOK_SECONDS: Final = 0.4
 _PAGE: Final = 200
 _AT_ONCE: Final = 6
@@ -33,6 +39,15 @@ _GROUND: Final = {"source": "中华人民共和国行政许可法", "article": "
 _REMEDY: Final = {"body": "同级人民政府", "period_days": 60, "text": "可依法申请行政复议"}
 
 
+class Reached(Protocol):
+    """A node, as those who call it see it."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def keys(self) -> Keys: ...
+
+
 class Offices:
     """The clerks of all nodes.
 
@@ -41,7 +56,7 @@ class Offices:
         looks: how often each office has looked.
     """
 
-    def __init__(self, nodes: dict[str, NodeProcess], book: Book) -> None:
+    def __init__(self, nodes: Mapping[str, Reached], book: Book) -> None:
         self._book = book
         self._halls = {code: Caller(node.url, node.keys.hall) for code, node in nodes.items()}
         self._reviewers = {code: Caller(node.url, node.keys.review) for code, node in nodes.items()}
@@ -78,7 +93,7 @@ class Offices:
             started = time.monotonic()
             try:
                 tasks = await self._list(caller, stage)
-            except httpx.TransportError:  # a node that was too busy; one that has died is noticed elsewhere
+            except httpx.HTTPError:  # a node that was too busy; one that has died is noticed elsewhere
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
             self._book.late[code, stage.value] = sum(task["late"] for task in tasks)
@@ -254,6 +269,8 @@ class Offices:
             wrong = await caller.post(path, shown | {"code": "WRONG222"}, version=task["version"])
             if wrong.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
                 self._book.counts["wrong code refused"] += 1
+            elif _moved_on(wrong):
+                tracked.wrong_code_tried = False
             else:
                 self._book.fail(f"a wrong code for {task['case_id']} was answered with {wrong.status_code}")
             return False
@@ -266,8 +283,11 @@ _Planned = tuple[float, _Do]
 
 
 def _moved_on(answer: httpx.Response) -> bool:
-    """Whether the case changed between the look and the act, or waits for an event of its own."""
-    if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:
+    """Whether the act is to be left for the next look.
+
+    The case changed meanwhile, or waits for an event of its own, or the node can't do it now.
+    """
+    if answer.status_code in _LATER:
         return True
     return answer.status_code == HTTPStatus.CONFLICT and "case_held" in answer.json().get("type", "")
 

@@ -12,6 +12,7 @@ from bus import Ledger
 from bus.ledger import tables
 from cases import ENDS, HANDED_OVER, Phase
 from jurisdictions import Stage
+from kuayu.audit import disagreement
 from kuayu.demo.book import Book
 from kuayu.demo.readings import Readings
 from kuayu.demo.screen import latencies
@@ -27,34 +28,6 @@ _NAMES: Final = {
     "parked": "搁置 parked",
 }
 _SHOWN: Final = 20
-
-_AT_REVIEW: Final[dict[Phase, set[Phase]]] = {
-    Phase.FORWARDED: {Phase.RECEIVED},
-    Phase.SUPPLEMENTING: {Phase.SUPPLEMENTING},
-    Phase.IN_REVIEW: {Phase.IN_REVIEW},
-    Phase.SUSPENDED: {Phase.SUSPENDED},
-    Phase.APPROVED: {Phase.APPROVED},
-    Phase.READY: {Phase.READY},
-    Phase.MAILED: {Phase.MAILED},
-    Phase.RETURNED: {Phase.RETURNED},
-    Phase.NOT_ACCEPTED: {Phase.NOT_ACCEPTED},
-    Phase.REFUSED: {Phase.REFUSED},
-    Phase.WITHDRAWN: {Phase.WITHDRAWN},
-    Phase.DELIVERED: {Phase.DELIVERED},
-    Phase.COLLECTED: {Phase.COLLECTED},
-}
-"""What the case's holder must say, by what the accepting stage says, once no hand-over is open."""
-
-_AT_PICKUP: Final[dict[Phase, set[Phase | None]]] = {
-    Phase.APPROVED: {Phase.ISSUED},
-    Phase.READY: {Phase.READY},
-    Phase.MAILED: {Phase.MAILED},
-    Phase.RETURNED: {Phase.RETURNED},
-    Phase.DELIVERED: {Phase.DELIVERED},
-    Phase.COLLECTED: {Phase.COLLECTED},
-    Phase.WITHDRAWN: {None, Phase.WITHDRAWN},
-}
-"""Likewise of the pickup stage, None being no such case; with any other status there must be none."""
 
 
 class Verdict(NamedTuple):
@@ -114,29 +87,9 @@ def ledgers(folder: Path, codes: tuple[str, ...], book: Book, readings: Readings
         if case_id not in accepted
     ]
     for case_id in sorted(accepted):
-        found += _disagreement(case_id, statuses)
+        found += disagreement(case_id, statuses)
     found += _outcomes(accepted, statuses, readings)
     return Verdict(found, rows)
-
-
-def _disagreement(case_id: str, statuses: dict[tuple[Stage, str], dict[str, str]]) -> list[str]:
-    at_acceptance = list(statuses[Stage.ACCEPTANCE, case_id].values())
-    if len(at_acceptance) != 1:
-        return [f"{case_id} is at {len(at_acceptance)} accepting stages"]
-    phase = Phase(at_acceptance[0])
-    found = []
-    holders = [
-        Phase(status)
-        for status in statuses.get((Stage.REVIEW, case_id), {}).values()
-        if status != Phase.TRANSFERRED
-    ]
-    if len(holders) != 1 or holders[0] not in _AT_REVIEW[phase]:
-        found.append(f"{case_id} is {phase} at acceptance, but {', '.join(holders) or 'nowhere'} at review")
-    pickups = [Phase(status) for status in statuses.get((Stage.PICKUP, case_id), {}).values()]
-    at_pickup = pickups[0] if pickups else None
-    if len(pickups) > 1 or at_pickup not in _AT_PICKUP.get(phase, {None}):
-        found.append(f"{case_id} is {phase} at acceptance, but {', '.join(pickups) or 'nowhere'} at pickup")
-    return found
 
 
 def _outcomes(
