@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from kuayu.cli import broker, directory, held, schemas, topics
+from kuayu.cli import audit, broker, directory, held, schemas, topics
 
 EXTRAS = {
     "jgo": "broker",
@@ -30,6 +30,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(directory.app, name="directory")
 app.add_typer(held.app, name="held")
+app.command()(audit.audit)
 
 
 def run() -> None:

@@ -126,7 +126,7 @@ def clock_jumped(scene: Scene) -> None:
     """A node's clock goes hours ahead, then hours back, then is right again."""
     node = scene.node()
     for hours in (scene.random.uniform(1, 20), -scene.random.uniform(1, 20), 0):
-        node.clock.write_text(str(hours * 3600))
+        node.set_clock(round(hours * 3600))
         time.sleep(2.5)
 
 

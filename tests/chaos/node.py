@@ -1,6 +1,6 @@
 """A node whose clock somebody else sets: the program itself, with a clock that is off by what a file says.
 
-`python -m tests.chaos.node CODE FILE`: the file holds seconds, and may change at any time. No setting of the program
+`python -m tests.chaos.node CODE FILE`: the file holds whole seconds, and may be replaced at any time. No setting of the program
 knows of it.
 """
 
@@ -20,7 +20,7 @@ class WrongClock(SystemClock):
         self._file = file
 
     def now(self) -> datetime:
-        return super().now() + timedelta(seconds=float(self._file.read_text()))
+        return super().now() + timedelta(seconds=int(self._file.read_text()))
 
 
 def main(code: str, clock: str) -> int:

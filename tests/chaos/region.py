@@ -61,8 +61,8 @@ class Node:
         self.code = code
         self.ledger = ledger
         self.log = folder / f"{code}.log"
-        self.clock = folder / f"{code}.clock"
-        self.clock.write_text("0")
+        self._clock = folder / f"{code}.clock"
+        self.set_clock(0)
         keys = folder / f"{code}-keys.yaml"
         self.keys = Keys(
             *(
@@ -85,6 +85,12 @@ class Node:
         self.process: subprocess.Popen[bytes] | None = None
         self._watchdogs: list[subprocess.Popen[bytes]] = []
 
+    def set_clock(self, seconds: int) -> None:
+        """Let the node's clock be off by so many seconds, from now on."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self._clock)
+
     @property
     def pid(self) -> int:
         """Raises Lost."""
@@ -102,7 +108,7 @@ class Node:
             self.url = f"http://127.0.0.1:{self._proxy.ports[0]}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.node", self.code, str(self.clock)],
+                [sys.executable, "-m", "tests.chaos.node", self.code, str(self._clock)],
                 env=self._environment | {"KUAYU_HTTP": f"127.0.0.1:{port}"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

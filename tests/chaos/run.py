@@ -6,6 +6,7 @@
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -185,10 +186,10 @@ def _inject(kind: str, scene: Scene, outcome: Outcome) -> None:
 
 def _settle(region: Region, load: Load, outcome: Outcome) -> None:
     def rest() -> bool:
-        return not load.pending() and all(
-            (tally := node.tally()) is not None and tally["open_handovers"] == 0
-            for node in region.nodes.values()
-        )
+        open_ = {node.code: node.backlog() for node in region.nodes.values() if node.ready()}
+        print(f"    to be done {load.pending()}, hand-overs open {open_}", flush=True)
+        time.sleep(1)
+        return not load.pending() and len(open_) == len(region.nodes) and not any(open_.values())
 
     try:
         seconds = until(rest, "everything has come to rest", SETTLE)
@@ -246,6 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds = said.kind or [kind for kind in FAULTS if said.db == "postgres" or kind not in ONLY_POSTGRES]
     outcome = Outcome(seed=said.seed, driver=said.driver, database=said.db)
     print(f"seed {said.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is put away
     with tempfile.TemporaryDirectory(prefix="kuayu-chaos-", ignore_cleanup_errors=True) as scratch:
         folder = said.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,72 @@
+"""`kuayu audit`: the proof over several ledgers, and the topics between them."""
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SHOWN = 50
+
+
+def audit(
+    ledgers: Annotated[
+        list[str],
+        typer.Argument(help="Ledgers: SQLite files or SQLAlchemy URLs, each perhaps with a name: `430100=…`."),
+    ],
+    bootstrap: Annotated[
+        str, typer.Option(help="The brokers (host:port); without it the topics are not read.")
+    ] = "",
+    accepted: Annotated[
+        Path | None,
+        typer.Option(help="A file with the id of every case that was accepted, one a line; none may be missing."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where counts and problems go as JSON.")] = None,
+) -> None:
+    """Prove over several ledgers that nothing is lost, doubled or out of order, and that each is sound. Reads only.
+
+    Run it while the nodes are stopped, or have nothing to do. Ends with 1 if anything is wrong.
+
+    Example: `kuayu audit var/430100.db var/430200.db --bootstrap 127.0.0.1:9092`
+    """
+    import msgspec
+
+    from jurisdictions import Invalid
+    from kuayu.audit import AuditError, TopicsError
+    from kuayu.audit import audit as prove
+
+    try:
+        named = dict(_named(ledger) for ledger in ledgers)
+        if len(named) != len(ledgers):
+            raise AuditError("two ledgers have the same name; NAME=… in front tells them apart")
+        known = accepted.read_text(encoding="utf-8").split() if accepted else None
+        report = prove(named, bootstrap=bootstrap, accepted=known)
+    except (AuditError, TopicsError, Invalid, OSError, ImportError) as error:
+        typer.echo(f"kuayu: {str(error).splitlines()[0]}", err=True)
+        raise typer.Exit(2) from error
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        plain = msgspec.to_builtins(report)
+        out.write_text(json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+    for problem in report.problems[:SHOWN]:
+        typer.echo(str(problem))
+    if len(report.problems) > SHOWN:
+        typer.echo(f"… {len(report.problems) - SHOWN} more")
+    counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(report.counts.items()))
+    typer.echo(f"{counted}; {len(report.problems)} problems")
+    raise typer.Exit(1 if report.problems else 0)
+
+
+def _named(ledger: str) -> tuple[str, str]:
+    """Name and URL of what was given. Raises AuditError."""
+    from kuayu.audit import AuditError
+
+    name, equals, place = ledger.partition("=")
+    if not equals or "/" in name or ":" in name:  # the sign belongs to a URL's parameters
+        name, place = "", ledger
+    if "://" in place:
+        return name or place.rpartition("/")[2].partition("?")[0], place
+    if not Path(place).is_file():
+        raise AuditError(f"{place}: there is no such file; a SQLite file or a SQLAlchemy URL would be right")
+    return name or Path(place).stem, f"sqlite:///{Path(place).resolve()}"
