@@ -1,6 +1,7 @@
 # Each target sets up what it needs: Python 3.11 or later (with venv) and make are enough.
 #   make demo [CASES=500] [LOG=events.csv.gz]   all three stages on a real broker, until Ctrl-C or that many cases
 #   make bench [QUICK=1]                     the flow's speed beside peers; QUICK: the same figures in under 4 minutes
+#   make chaos [SEED=7] [DB=postgres] [DURATION=240] [DRIVER=kafka-python]
 #   make test | lint | types | format | coverage | model | fuzz | soak | lock | clean
 # ARGS= is handed to the command behind a target: make test ARGS="-k lanes"
 
@@ -12,7 +13,7 @@ PACKAGES := schemas jurisdictions cases bus web producers consumers monitoring k
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test model fuzz soak coverage lint types format bench lock clean
+.PHONY: help setup demo test model chaos fuzz soak coverage lint types format bench lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -49,6 +50,11 @@ fuzz: $(READY)
 # Steady load and steady nonsense on a real broker: memory and handles must stay flat, and the numbers add up.
 soak: $(READY)
 	$(BIN)/python -m tests.soak.soak --minutes $(or $(MINUTES),20) $(ARGS)
+
+# Faults of all kinds under load, then the proof; about five minutes. docs/chaos.md says what is proven.
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(DB),--db $(DB)) \
+		$(if $(DURATION),--duration $(DURATION)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
 
 coverage: $(READY)
 	$(PYTEST) --cov --cov-report=html $(ARGS)

@@ -93,7 +93,7 @@ class Reading:
         self._running: dict[int, tuple[int, bytes]] = {}
         """By lane id: last number and hash, as the log has them."""
         self._in: dict[int, Entry] = {}
-        """In rows by row, without their bodies."""
+        """In rows by row, without what they carry."""
         self._settled: dict[int, list[Entry]] = {}
         """Local rows by the held row that they settle."""
         self._ids: dict[tuple[str, str, str], int] = {}
@@ -194,12 +194,12 @@ class Reading:
         if entry.number:
             self._in_lane(row, entry)
         if entry.kind is RowKind.IN:
-            self._in[entry.row] = msgspec.structs.replace(entry, headers=(), value=b"", facts=b"")
+            self._in[entry.row] = msgspec.structs.replace(entry, head=b"", value=b"", facts=b"")
             place = entry.place or ("", 0, 0)
             self._contents.came[place[:2]] = self._contents.came.get(place[:2], 0) + 1
         elif entry.kind is RowKind.LOCAL and entry.cause:
             self._settled.setdefault(entry.cause, []).append(
-                msgspec.structs.replace(entry, headers=(), value=b"", facts=b"")
+                msgspec.structs.replace(entry, head=b"", value=b"", facts=b"")
             )
         if entry.kind is RowKind.LOCAL and entry.actor == "timer" and entry.outcome != "applied":
             self._contents.declined[entry.stream, entry.subject, entry.type] = entry.row
@@ -223,24 +223,21 @@ class Reading:
             found = Sent(entry.row, entry.subject, entry.id, entry.lane_hash)
             self._contents.sent.setdefault(key, {})[entry.number] = found
             return
-        source = dict(entry.headers).get(env.SOURCE, b"").decode(errors="replace")
+        source = entry.lane.partition("/")[0]
         before = self._ids.setdefault((entry.stream, source, entry.id), entry.row)
         if before != entry.row:
-            self._say(
-                Kind.DOUBLED, f"the event {entry.id} of {source} was taken in row {before} too", **place
-            )
+            self._say(Kind.DOUBLED, f"the event {entry.id} was taken in row {before} too", **place)
 
     def _digest(self, entry: Entry) -> bytes | None:
         """What the lane's hash goes on with; a tombstone stands for its original."""
-        headers = dict(entry.headers)
         try:
-            envelope = env.read(headers)
+            envelope = env.read(entry.head)
             if envelope.type == env.TOMBSTONE:
                 original = self._codec.decode(entry.value, envelope.digest)
                 return original.original_digest if isinstance(original, Tombstone) else None
         except (Malformed, CodecError):
             return None
-        return env.content_digest(headers, entry.value)
+        return env.content_digest(entry.head, entry.value)
 
     def _ends(self) -> None:
         """The table of lanes says where each ends; so does the log."""

@@ -56,7 +56,7 @@ def check(bootstrap: str, ledgers: Sequence[Contents], codec: Codec, counts: Cou
             continue
         headers = {name: value for name, value in record.headers if value is not None}
         try:
-            envelope = env.read(headers)
+            envelope = env.read(env.head_of(headers))
             key = (envelope.lane, envelope.incarnation)
             source = env.stream_of_topic(LaneName.parse(envelope.lane).source)
         except Malformed:

@@ -13,14 +13,18 @@ SHOWN = 50
 def audit(
     ledgers: Annotated[
         list[str],
-        typer.Argument(help="Ledgers: SQLite files or SQLAlchemy URLs, each perhaps with a name: `430100=…`."),
+        typer.Argument(
+            help="Ledgers: SQLite files or SQLAlchemy URLs, each perhaps with a name: `430100=…`."
+        ),
     ],
     bootstrap: Annotated[
         str, typer.Option(help="The brokers (host:port); without it the topics are not read.")
     ] = "",
     accepted: Annotated[
         Path | None,
-        typer.Option(help="A file with the id of every case that was accepted, one a line; none may be missing."),
+        typer.Option(
+            help="A file with the id of every case that was accepted, one a line; none may be missing."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where counts and problems go as JSON.")] = None,
 ) -> None:
@@ -37,9 +41,7 @@ def audit(
     from kuayu.audit import audit as prove
 
     try:
-        named = dict(_named(ledger) for ledger in ledgers)
-        if len(named) != len(ledgers):
-            raise AuditError("two ledgers have the same name; NAME=… in front tells them apart")
+        named = _named(ledgers)
         known = accepted.read_text(encoding="utf-8").split() if accepted else None
         report = prove(named, bootstrap=bootstrap, accepted=known)
     except (AuditError, TopicsError, Invalid, OSError, ImportError) as error:
@@ -58,15 +60,22 @@ def audit(
     raise typer.Exit(1 if report.problems else 0)
 
 
-def _named(ledger: str) -> tuple[str, str]:
-    """Name and URL of what was given. Raises AuditError."""
+def _named(ledgers: list[str]) -> dict[str, str]:
+    """URLs by name. Raises AuditError."""
     from kuayu.audit import AuditError
 
-    name, equals, place = ledger.partition("=")
-    if not equals or "/" in name or ":" in name:  # the sign belongs to a URL's parameters
-        name, place = "", ledger
-    if "://" in place:
-        return name or place.rpartition("/")[2].partition("?")[0], place
-    if not Path(place).is_file():
-        raise AuditError(f"{place}: there is no such file; a SQLite file or a SQLAlchemy URL would be right")
-    return name or Path(place).stem, f"sqlite:///{Path(place).resolve()}"
+    urls: dict[str, str] = {}
+    for ledger in ledgers:
+        name, equals, place = ledger.partition("=")
+        if not equals or "/" in name or ":" in name:  # the sign belongs to a URL's parameters
+            name, place = "", ledger
+        if "://" in place:
+            name = name or place.rpartition("/")[2].partition("?")[0]
+        elif Path(place).is_file():
+            name, place = name or Path(place).stem, f"sqlite:///{Path(place).resolve()}"
+        else:
+            raise AuditError(f"{place}: no such file; a SQLite file or a SQLAlchemy URL would be right")
+        if name in urls:
+            raise AuditError(f"two ledgers are called {name}; NAME=… in front tells them apart")
+        urls[name] = place
+    return urls

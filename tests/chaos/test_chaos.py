@@ -15,8 +15,8 @@ def test_nothing_is_lost_or_doubled_whatever_happens(tmp_path: Path) -> None:
     outcome = Outcome(seed=20261122, driver="confluent", database="sqlite")
     run(outcome, tmp_path, rate=8, duration=0, kinds=SHORT)
     assert outcome.problems == []
-    assert {kind: (fault.injected, fault.survived) for kind, fault in outcome.faults.items()} == dict.fromkeys(
-        SHORT, (1, 1)
-    )
+    assert {
+        kind: (fault.injected, fault.survived) for kind, fault in outcome.faults.items()
+    } == dict.fromkeys(SHORT, (1, 1))
     assert outcome.cases > 0
     assert outcome.events > outcome.cases

@@ -228,8 +228,9 @@ class Forger:
             digest=digest,
             trace=env.new_trace(),
         )
-        headers = [(name, changed.get(name, value)) for name, value in envelope.headers()]
-        lane_hash = env.link(running, env.content_digest(dict(headers), body))
+        head = envelope.head()
+        headers = [(name, changed.get(name, value)) for name, value in env.headers_of(head)]
+        lane_hash = env.link(running, env.content_digest(head, body))
         headers.append((env.LANE_HASH, lane_hash.hex().encode()))
         if number:
             self._lanes[str(lane)] = (last + 1, lane_hash)

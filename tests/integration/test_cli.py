@@ -25,6 +25,7 @@ COMMANDS = [
     "send",
     "case",
     "verify",
+    "audit",
     "replay-log",
     "bench",
     "broker",
