@@ -159,6 +159,8 @@ class Load:
             self._loop.run_until_complete(self._work())
         except BaseException as error:  # noqa: BLE001 - the run reports it
             self.failure = error
+        finally:
+            self._loop.close()
 
     async def _work(self) -> None:
         self._offices = Offices(self._nodes, self.book)

@@ -131,7 +131,8 @@ def run(
                 for kind in _order(kinds, chance, begun + duration, times):
                     _inject(kind, scene, outcome)
             load.no_more()
-            _settle(region, load, outcome)
+            _answered(load, outcome)
+        _settle(region, outcome)
         outcome.longest_stall_s = round(stalls.longest, 1)
         if load.failure is not None:
             outcome.problems.append(f"the load ended by itself: {load.failure!r}")
@@ -184,19 +185,28 @@ def _inject(kind: str, scene: Scene, outcome: Outcome) -> None:
     print(f"  {kind}: lasted {lasted:.1f} s, recovered in {recovery:.1f} s ({seconds:.1f})", flush=True)
 
 
-def _settle(region: Region, load: Load, outcome: Outcome) -> None:
+def _answered(load: Load, outcome: Outcome) -> None:
+    """Halls hear of all they have handed in; clerks may leave what they have not done: an open case is no loss."""
+    try:
+        until(lambda: not load.in_hand, "every application is answered", SETTLE)
+    except Lost as lost:
+        outcome.problems.append(f"{lost}; {load.in_hand} are not")
+    time.sleep(WARM_UP)
+
+
+def _settle(region: Region, outcome: Outcome) -> None:
+    """Every hand-over has its receipt, and stays so."""
+
     def rest() -> bool:
-        open_ = {node.code: node.backlog() for node in region.nodes.values() if node.ready()}
-        print(f"    to be done {load.pending()}, hand-overs open {open_}", flush=True)
-        time.sleep(1)
-        return not load.pending() and len(open_) == len(region.nodes) and not any(open_.values())
+        tallies = [node.tally() for node in region.nodes.values()]
+        return all(tally is not None and tally["open_handovers"] == 0 for tally in tallies)
 
     try:
-        seconds = until(rest, "everything has come to rest", SETTLE)
+        seconds = until(rest, "every hand-over has its receipt", SETTLE)
         print(f"  at rest after {seconds:.1f} s", flush=True)
     except Lost as lost:
         left = {node.code: node.tally() for node in region.nodes.values()}
-        outcome.problems.append(f"{lost}; in hand {load.in_hand}, to be done {load.pending()}, {left}")
+        outcome.problems.append(f"{lost}: {left}")
 
 
 def _judge(outcome: Outcome, report: Report) -> None:

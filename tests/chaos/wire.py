@@ -1,18 +1,20 @@
 """Hands on the topics, past all nodes: copies of what was sent, and events that no node of ours would send."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import TopicPartition as KafkaPlace
+from kafka.errors import KafkaError
 from kafka.producer.transaction_manager import ProducerIdAndEpoch
 
 from bus import envelope as env
 from bus.envelope import Envelope, LaneName
-from bus.transport import Outbound, Record, TopicPartition, TransportError
+from bus.transport import Outbound, Producer, Record, RetriableError, TopicPartition, TransportError
 from bus.transport.kafka_sockets import DIRECT
 from kuayu.node import create_topics
 from kuayu.settings import Settings
@@ -67,12 +69,19 @@ class Wire:
         errors: list[TransportError] = []
         try:
             for record in records:
-                producer.send(record, lambda error: errors.append(error) if error else None)
+                until(partial(self._sent, producer, record, errors), "a record can be written", FLUSH)
             if not producer.flush(FLUSH) or errors:
                 raise Lost(f"the topics can't be written: {errors[:1]}")
         finally:
             producer.close()
             transport.close()
+
+    @staticmethod
+    def _sent(producer: Producer, record: Outbound, errors: list[TransportError]) -> bool:
+        with suppress(RetriableError):
+            producer.send(record, lambda error: errors.append(error) if error else None)
+            return True
+        return False
 
     @contextmanager
     def admin(self) -> Iterator[Any]:
@@ -138,6 +147,8 @@ class Wire:
             headers = [(name, value or b"") for name, value in record.headers]
             sent = producer.send(record.topic, record.value, record.key, headers, record.partition)
             return sent.get(10) is not None
+        except KafkaError:  # its owner has noticed, and took the next epoch itself
+            return False
         finally:
             producer.close(timeout=5)
 
