@@ -195,8 +195,8 @@ def poison(scene: Scene) -> None:
     broken = body.replace("界".encode(), b"\xff\xff\xff", 1)
     unknown, digest = forger.unknown_schema()
     huge, _ = forger.good_body("界" * 250_000)
-    late, _ = forger.good_body(provided_at=datetime(9999, 12, 31, tzinfo=UTC))
-    far = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    late, _ = forger.good_body(provided_at=datetime(9998, 12, 31, tzinfo=UTC))
+    far = datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
     beyond = {env.TIME: b"9999-12-31T23:59:59.999-12:00"}
     taken = [
         forger.taken(code, body[:5] + scene.random.randbytes(200), schema.digest),  # bad Avro
