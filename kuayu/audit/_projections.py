@@ -32,7 +32,11 @@ def check(
             again.create()
             with ledger.source.snapshot() as connection:
                 _copy(connection, again)
-                rebuild(again, records, projections)
+                try:
+                    rebuild(again, records, projections)
+                except Exception as error:  # noqa: BLE001 - whatever a damaged history makes of it
+                    what = f"what stands beside the log can't be rebuilt from it: {type(error).__name__}"
+                    return [Problem(kind=Kind.DAMAGED, what=what, ledger=ledger.name)]
                 with again.snapshot() as rebuilt:
                     for table in COMPARED:
                         problems += _compare(ledger, table, connection, rebuilt, counts)
