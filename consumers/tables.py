@@ -64,4 +64,5 @@ delivery = Table(
     Column("parked", Boolean, nullable=False),
     Column("error", String, nullable=False),
 )
-Index("webhook_delivery_due", delivery.c.parked, delivery.c.next_at)
+Index("webhook_delivery_due", delivery.c.webhook, delivery.c.parked, delivery.c.next_at, delivery.c.row)
+Index("webhook_delivery_case", delivery.c.webhook, delivery.c.subject, delivery.c.row)
