@@ -76,7 +76,7 @@ def list_held(
 
     Example: `kuayu held list --at 430100 --status parked`
     """
-    from kuayu import held
+    from kuayu import held, held_lines
     from kuayu.settings import Settings
 
     which = _which(None, stream, case, status, code, type_, awaits, since)
@@ -87,13 +87,13 @@ def list_held(
                 if at
                 else held.Api(to, key).get("/v1/quarantine", limit=limit)
             )
-            return _show(answer, held.lines_of_quarantine, as_json=as_json)
+            return _show(answer, held_lines.of_quarantine, as_json=as_json)
         answer = (
             held.read_list(Settings.load(), at, which, limit)
             if at
             else held.Api(to, key).get("/v1/held", limit=limit, **_said(which))
         )
-        return _show(answer, held.lines_of_list, as_json=as_json)
+        return _show(answer, held_lines.of_list, as_json=as_json)
 
 
 @app.command()
@@ -102,12 +102,12 @@ def show(row: Row, to: To = _NODE, key: Key = "", at: At = "", as_json: AsJson =
 
     Example: `kuayu held show 1234 --at 430100`
     """
-    from kuayu import held
+    from kuayu import held, held_lines
     from kuayu.settings import Settings
 
     with _failing():
         found = held.read_one(Settings.load(), at, row) if at else held.Api(to, key).get(f"/v1/held/{row}")
-        _show(found, held.lines_of_one, as_json=as_json)
+        _show(found, held_lines.of_one, as_json=as_json)
 
 
 @app.command()
@@ -130,12 +130,12 @@ def replay(
 
     Example: `kuayu held replay --code handler_error --dry-run`
     """
-    from kuayu import held
+    from kuayu import held, held_lines
 
     which = _which(row, stream, case, status, code, type_, awaits, since)
     with _failing():
         body = _said(which) | {"limit": limit, "dry_run": dry_run}
-        _show(held.Api(to, key).post("/v1/held/replay", body), held.lines_of_outcome, as_json=as_json)
+        _show(held.Api(to, key).post("/v1/held/replay", body), held_lines.of_outcome, as_json=as_json)
 
 
 @app.command()
@@ -151,11 +151,11 @@ def refuse(
 
     Example: `kuayu held refuse 1234 --code wrong_person --reason "申请人有误 / wrong applicant"`
     """
-    from kuayu import held
+    from kuayu import held, held_lines
 
     with _failing():
         body = {"code": code, "reason": reason}
-        _show(held.Api(to, key).post(f"/v1/held/{row}/refuse", body), held.lines_of_outcome, as_json=as_json)
+        _show(held.Api(to, key).post(f"/v1/held/{row}/refuse", body), held_lines.of_outcome, as_json=as_json)
 
 
 @app.command()
@@ -180,7 +180,7 @@ def repair(
 
     Example: `kuayu held repair 1234 --patch fix.json --reason "电话核实 / checked by phone" --dry-run`
     """
-    from kuayu import held
+    from kuayu import held, held_lines
 
     with _failing():
         if (data is None) == (patch is None):
@@ -191,7 +191,7 @@ def repair(
             "data": _json_of(data),
             "patch": _json_of(patch),
         }
-        _show(held.Api(to, key).post(f"/v1/held/{row}/repair", body), held.lines_of_outcome, as_json=as_json)
+        _show(held.Api(to, key).post(f"/v1/held/{row}/repair", body), held_lines.of_outcome, as_json=as_json)
 
 
 @app.command()
@@ -220,14 +220,14 @@ def export(
 
     Example: `kuayu held export 430100 --topic kuayu.dead-letters.430100`
     """
-    from kuayu import held
+    from kuayu import dead_letters, held
     from kuayu.settings import Settings
 
     which = _which(None, stream, case, status, error_code, type_, awaits, since)
     with _failing():
         if (topic is None) == (file is None):
             raise held.HeldError("either --topic or --file would be right")
-        count = held.export(Settings.load(), code, which, limit, topic=topic or "", file=file)
+        count = dead_letters.export(Settings.load(), code, which, limit, topic=topic or "", file=file)
         typer.echo(f"{count} dead letters written to {topic or file}")
 
 

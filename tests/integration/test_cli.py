@@ -83,6 +83,7 @@ def test_a_broken_directory_is_named(tmp_path: Path) -> None:
         (("held", "list", "--at", "430200"), {}, "no ledger"),
         (("held", "list", "--to", "http://127.0.0.1:1"), {}, "127.0.0.1:1"),
         (("held", "export", "430200"), {}, "--topic or --file"),
+        (("held", "export", "430200", "--file", "x"), {}, "no ledger"),
         (("held", "repair", "1", "--reason", "x"), {}, "--data or --patch"),
         (("topics", "list"), {"KUAYU_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "127.0.0.1:1"),
     ],

@@ -130,7 +130,10 @@ def test_a_parked_case_from_its_error_to_its_repair(two: Two, tmp_path: Path) ->
     assert said["__connect.errors.topic"] == f"kuayu.review.{CHANGSHA}".encode()
     assert said["__connect.errors.offset"] == str(original.offset).encode()
     assert said["__connect.errors.exception.class.name"] == b"ZeroDivisionError"
+    inbox = two.run("export", CHANGSHA, "--topic", f"kuayu.review.{CHANGSHA}")
+    assert (inbox.exit_code, inbox.stderr.count("\n")) == (2, 1)
     file = tmp_path / "letters.jsonl"
+    file.touch(0o644)
     assert two.run("export", CHANGSHA, "--file", str(file)).exit_code == 0
     assert len(file.read_text().splitlines()) == 1
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

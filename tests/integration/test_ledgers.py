@@ -9,12 +9,15 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, func, select, text
 
-from bus import Answer, Command, Engine, Fenced, Ledger, SystemClock
-from bus.ledger import tables
+from bus import Answer, Command, Engine, Entry, Fenced, Kind, Ledger, SystemClock
+from bus.held import Which, find
+from bus.ledger import instant, tables
+from bus.ledger.entry import encode
 from bus.transport import MemoryBroker, MemoryTransport
 from bus.verification import rebuild, verify
 from cases import commands
 from jurisdictions import Directory, Item, Required, Serves, load_directory
+from kuayu import migrations
 from kuayu.migrations import upgrade
 from kuayu.node import STAGES
 from kuayu.topology import DirectoryTopology
@@ -242,6 +245,43 @@ def test_migrations_make_the_tables_that_the_program_uses(new_ledger: Callable[[
     upgrade(ledger.engine)
     with ledger.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+    ledger.close()
+
+
+def test_what_was_held_before_is_known_as_well_after_the_migration(new_ledger: Callable[[str], str]) -> None:
+    from alembic import command  # noqa: PLC0415 - slow to load, used here and above
+    from alembic.config import Config  # noqa: PLC0415
+
+    ledger = Ledger(new_ledger("older"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    lane = "kuayu.acceptance.430200/0>kuayu.review.430100/0"
+    entry = Entry(
+        row=7,
+        kind=Kind.IN,
+        stream="430100/review",
+        subject="430200-1",
+        type="CaseAccepted",
+        recorded_ms=1_772_424_000_000,
+        lane=lane,
+        number=3,
+    )
+    with ledger.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO log (row, subject, number, entry) VALUES (7, '430200-1', 3, :entry)"),
+            {"entry": encode(entry)},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO held VALUES (7, '430100/review', '430200-1', 'parked', 'handler_error', 'why', '')"
+            )
+        )
+    upgrade(ledger.engine)
+    [event] = find(ledger, Which(), 10)
+    assert (event.lane, event.type, event.since) == (lane, "CaseAccepted", instant(entry.recorded_ms))
+    assert (event.status, event.tries, event.version) == ("parked", 0, "")
     ledger.close()
 
 

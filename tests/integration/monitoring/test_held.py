@@ -25,6 +25,49 @@ def broken(town: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def on_postgresql(
+    town_on_postgresql: Any, serve: Callable[[Any], str], keys: dict[str, str]
+) -> Iterator[Any]:
+    headers = {"Authorization": f"Bearer {keys['operator']}"}
+    with httpx.Client(base_url=f"http://{serve(town_on_postgresql.changsha)}", headers=headers) as made:
+        yield town_on_postgresql, made
+
+
+def test_every_filter_and_act_works_on_postgresql(
+    on_postgresql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town, operator = on_postgresql
+    [review] = [h for h in town.changsha.engine.books.handlers.values() if h.stage == "review"]
+    with monkeypatch.context() as broken:
+        broken.setattr(review, "decide", lambda _state, _message: 1 / 0)
+        for _ in range(3):
+            town.garbage("kuayu.review.430100")
+        first, *_ = cases = parked(town, 3)
+        told(town, {("parked", "handler_error")})
+        said = {
+            "status": "parked",
+            "stream": "430100/review",
+            "type": "CaseAccepted",
+            "code": "handler_error",
+        }
+        wanted = said | {"since": "2026-03-02T00:00:00Z", "first": "true", "limit": "2"}
+        page = operator.get("/v1/held", params=wanted).json()
+        rest = operator.get("/v1/held", params=wanted | {"cursor": page["next"]}).json()
+        assert {each["case"] for each in page["held"] + rest["held"]} == set(cases)
+        assert operator.get("/v1/held", params={"awaits": "schema:"}).json()["held"] == []
+        [event] = operator.get("/v1/held", params={"case": first}).json()["held"]
+        assert operator.get(f"/v1/held/{event['row']}").json()["told"]["status"] == "parked"
+        quarantine = operator.get("/v1/quarantine", params={"limit": 1}).json()
+        more = operator.get("/v1/quarantine", params={"cursor": quarantine["next"]}).json()
+        assert len(more["quarantined"]) == 2
+        refusal = {"code": "wrong_person", "reason": "有误 / wrong"}
+        assert operator.post(f"/v1/held/{event['row']}/refuse", json=refusal).status_code == 200
+    assert operator.post("/v1/held/replay", json=said).json()["settled"] == 2
+    told(town, {("refused", "wrong_person")})
+    assert verify(town.changsha.ledger, town.changsha.engine.records) == []
+
+
+@pytest.fixture
 def operator(town: Any, serve: Callable[[Any], str], keys: dict[str, str]) -> Iterator[httpx.Client]:
     """Asks Changsha's node."""
     headers = {"Authorization": f"Bearer {keys['operator']}"}

@@ -1,17 +1,21 @@
 """The intake topic's rules, record by record; with a real broker: tests/integration/test_producers_intake.py."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, text
 
-from bus import CaseHeld, CommandRefused, Ledger, VersionConflict
-from bus.transport import Record
-from producers import IntakeTopic, Submissions
+from bus import CaseHeld, Change, CommandRefused, Ledger, VersionConflict
+from bus.transport import MemoryBroker, MemoryTransport, Outbound, Record
+from cases import AcceptanceStage
+from kuayu.topology import DirectoryTopology
+from producers import IntakeTopic, Producers, Submissions
 from producers.models import EXAMPLE, Submission
-from schemas import BadPayload, NewerContract, UnknownSchema
+from schemas import BadPayload, Codec, NewerContract, UnknownSchema
 
 APPLICATION = Submission.model_validate(EXAMPLE).event()
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -82,3 +86,50 @@ def test_every_error_has_a_name_and_repeats_nothing(intake: IntakeTopic, error: 
     assert reply.to == ("intake-replies", "430200")
     assert (reply.data.key, reply.data.outcome, reply.data.error_code) == ("k", "refused", code)
     assert "secret" not in reply.data.error_reason
+
+
+class Violating:
+    """A projection whose rows the database refuses, for one local system's cases."""
+
+    def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        if any(change.message.source == "system:bad" for change in changes):
+            connection.execute(text("INSERT INTO head SELECT * FROM head"))
+
+    def clear(self, connection: Connection) -> None: ...
+
+
+def test_a_submission_that_the_ledger_does_not_take_is_answered_and_hurts_no_other(
+    world: Any, ledger: Ledger
+) -> None:
+    broker = MemoryBroker()
+    MemoryTransport(broker).ensure_topics(
+        DirectoryTopology(world.directory, world.catalogue).topics(frozenset({"430100", "430200"}))
+    )
+    made = Producers("430200", ledger)
+    engine = world._replace(broker=broker).engine(
+        ledger,
+        [AcceptanceStage("430200", world.directory)],
+        (*made.projections, Violating()),
+        made.intakes,
+    )
+    codec = Codec(world.schemas)
+    body, _ = codec.encode(APPLICATION)
+    for caller in (b"good", b"bad", b"well"):
+        sent = Outbound("kuayu.intake.430200", 0, b"key-" + caller, body, [("kuayu-caller", caller)])
+        MemoryTransport(broker).producer("hall").send(sent, lambda _error: None)
+    for _ in range(10):
+        for part in (engine.inbox, engine.writer, engine.relay):
+            part.step(0)
+    topic = "kuayu.intake-replies.430200"
+    replies: list[Any] = [
+        codec.decode(record.value or b"")
+        for partition in range(broker.topics()[topic])
+        for record in broker.records(topic, partition)
+    ]
+    assert {reply.key: reply.error_code for reply in replies} == {
+        "key-good": None,
+        "key-bad": "not_storable",
+        "key-well": None,
+    }
+    assert sum(reply.case_id is not None for reply in replies) == 2
+    assert sum(at.taken for at in engine.books.positions.values()) == 3
