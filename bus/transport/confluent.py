@@ -73,6 +73,10 @@ def _config(bootstrap: str, client: str, **more: Any) -> dict[str, Any]:
     }
 
 
+_FATAL = (ck.KafkaException, SystemError)
+"""What `poll` and `flush` raise after a fatal error: the error, or that a callback met it."""
+
+
 class _Trouble:
     """The last error that librdkafka told only its error callback; it is called from `poll`, by the owner."""
 
@@ -109,13 +113,24 @@ class ConfluentProducer:
             },
         )
         self._producer = ck.Producer(self._config)
+        self._sent = 0
+        self._waiting: dict[int, Done] = {}
+        """Who is still to be told, by the number of the send: a fatal error may swallow reports."""
 
     def send(self, record: Outbound, done: Done) -> None:
         if self._trouble.error is not None:
             self._raise_trouble()
         topic, partition, key, value, headers = record
+        number = self._sent
         try:
-            self._producer.produce(topic, value, key, partition, partial(_report, done), headers=headers)  # type: ignore[arg-type]  # a list of a wider type is asked for
+            self._producer.produce(
+                topic,
+                value,
+                key,
+                partition,
+                partial(self._report, number),
+                headers=headers,  # type: ignore[arg-type]  # a list of a wider type is asked for
+            )
         except BufferError as error:
             raise RetriableError("the buffer is full: too much is sent and not yet acknowledged") from error
         except ck.KafkaException as error:
@@ -128,40 +143,59 @@ class ConfluentProducer:
                     f"{topic}: the record is too large; {MAX_RECORD_BYTES} bytes would be taken",
                 ) from error
             raise RetriableError(f"{topic}/{partition}: {cause}") from error
+        self._sent = number + 1
+        self._waiting[number] = done
 
     def _raise_trouble(self) -> NoReturn:
         error = self._trouble.take()
         if error.fatal() or error.code() == ck.KafkaError._FATAL:
-            # librdkafka's idempotent producer is of no more use after a fatal error: go on with a new one.
-            self._give_up()
-            self._producer = ck.Producer(self._config)
+            self._begin_anew()
         raise RetriableError(str(error))
 
+    def _begin_anew(self) -> None:
+        """After a fatal error librdkafka's idempotent producer is of no more use: go on with another."""
+        self._give_up()
+        self._producer = ck.Producer(self._config)
+
     def poll(self, timeout: float) -> None:
-        self._producer.poll(timeout)
+        try:
+            self._producer.poll(timeout)
+        except _FATAL:
+            self._begin_anew()
 
     def flush(self, timeout: float) -> bool:
-        return not self._producer.flush(timeout)
+        try:
+            return not self._producer.flush(timeout)
+        except _FATAL:
+            self._begin_anew()
+            return True  # all were told, if only that nobody knows
 
     def close(self) -> None:
         self.flush(CLOSE_TIMEOUT)
         self._give_up()
 
     def _give_up(self) -> None:
-        self._producer.purge()
-        self._producer.flush(1)
+        """Whoever still waits is told; what is reported of these later is nobody's any more."""
+        with suppress(*_FATAL):
+            self._producer.purge()
+            self._producer.flush(1)
+        waiting, self._waiting = self._waiting, {}
+        for done in waiting.values():
+            done(RetriableError("given up; it may have been written"))
+
+    def _report(self, number: int, error: Any, _message: Any) -> None:
+        done = self._waiting.pop(number, None)
+        if done is not None:
+            done(None if error is None else _reason(error))
 
 
-def _report(done: Done, error: Any, _message: Any) -> None:
-    if error is None:
-        done(None)
-    elif error.code() == ck.KafkaError.INVALID_RECORD:
-        done(PermanentError(str(error)))
-    elif error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE:
+def _reason(error: Any) -> TransportError:
+    if error.code() == ck.KafkaError.INVALID_RECORD:
+        return PermanentError(str(error))
+    if error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE:
         # The broker refused a batch, and librdkafka blames each record in it: none is known to be too large.
-        done(RetriableError(f"{error}; max.message.bytes of the topic must be over {MAX_RECORD_BYTES}"))
-    else:
-        done(RetriableError(str(error)))
+        return RetriableError(f"{error}; max.message.bytes of the topic must be over {MAX_RECORD_BYTES}")
+    return RetriableError(str(error))
 
 
 class ConfluentConsumer:

@@ -119,38 +119,36 @@ class Wire:
         Our producers are idempotent and have no transactions, so nobody else is ever given their ids; this is the way
         in which one can be fenced all the same. Returns how many were.
         """
-        fenced = 0
+        copies = {record.partition: again(record) for record in self.recent(topic, 1)}
         with self.admin() as admin:
-            places = [KafkaPlace(topic, number) for number in range(len(self._partitions(admin, topic)))]
-            for place, state in admin.describe_producers(places).items():
-                for active in state.active_producers:
-                    copies = [r for r in self.recent(topic, 1) if r.partition == place.partition]
-                    if copies and self._write_as(copies[0], active.producer_id, active.producer_epoch + 1):
-                        fenced += 1
-        return fenced
-
-    @staticmethod
-    def _partitions(admin: Any, topic: str) -> list[Any]:
-        return list(admin.describe_topics([topic])[0]["partitions"])
-
-    def _write_as(self, record: Record, producer_id: int, epoch: int) -> bool:
-        producer = KafkaProducer(
-            bootstrap_servers=self._region.cluster.bootstrap.split(","),
-            enable_idempotence=True,
-            acks="all",
-            proxy_url=DIRECT,
+            states = admin.describe_producers([KafkaPlace(topic, number) for number in copies])
+        return sum(
+            write_as(
+                self._region.cluster.bootstrap,
+                copies[place.partition],
+                active.producer_id,
+                active.producer_epoch + 1,
+            )
+            for place, state in states.items()
+            for active in state.active_producers
         )
-        try:
-            manager = producer._transaction_manager
-            until(manager.has_producer_id, "the producer has an id")
-            manager.set_producer_id_and_epoch(ProducerIdAndEpoch(producer_id, epoch))
-            headers = [(name, value or b"") for name, value in record.headers]
-            sent = producer.send(record.topic, record.value, record.key, headers, record.partition)
-            return sent.get(10) is not None
-        except KafkaError:  # its owner has noticed, and took the next epoch itself
-            return False
-        finally:
-            producer.close(timeout=5)
+
+
+def write_as(bootstrap: str, record: Outbound, producer_id: int, epoch: int) -> bool:
+    """Append a record under somebody else's producer id; False if the broker takes that epoch for an old one."""
+    producer = KafkaProducer(
+        bootstrap_servers=bootstrap.split(","), enable_idempotence=True, acks="all", proxy_url=DIRECT
+    )
+    try:
+        manager = producer._transaction_manager
+        until(manager.has_producer_id, "the producer has an id")
+        manager.set_producer_id_and_epoch(ProducerIdAndEpoch(producer_id, epoch))
+        sent = producer.send(record.topic, record.value, record.key, record.headers, record.partition)
+        return sent.get(10) is not None
+    except KafkaError:  # its owner has noticed, and took the next epoch itself
+        return False
+    finally:
+        producer.close(timeout=5)
 
 
 class Forger:
