@@ -78,7 +78,7 @@ def judged(folder: Path) -> list[Finding]:
     return findings
 
 
-@fuzz(0.5)
+@fuzz(0.3)
 @given(changes=st.lists(edits, min_size=1, max_size=3))
 def test_a_mangled_folder_has_findings_or_is_loaded(
     folder: Path, changes: list[tuple[str, str, int, str]]
@@ -92,7 +92,7 @@ def test_a_mangled_folder_has_findings_or_is_loaded(
     judged(folder)
 
 
-@fuzz(0.5)
+@fuzz(0.3)
 @given(name=st.sampled_from(FILES), content=st.binary(max_size=60))
 def test_a_file_of_any_bytes_is_a_finding(folder: Path, name: str, content: bytes) -> None:
     fresh(folder)

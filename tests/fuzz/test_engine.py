@@ -68,7 +68,7 @@ def check_honest(pair: Pair, case: str = CASE) -> None:
     assert pair.ask.problems() == pair.answer.problems() == []
 
 
-@fuzz(0.3)
+@fuzz(0.2)
 @given(
     data=st.data(),
     floods=st.lists(st.lists(changes, min_size=1, max_size=3), min_size=1, max_size=12),
@@ -92,7 +92,7 @@ def test_garbage_stops_no_lane(pairs: Pairs, data: st.DataObject, floods: Sequen
         check_honest(pair)
 
 
-@fuzz(0.3)
+@fuzz(0.2)
 @given(floods=st.lists(st.lists(changes, max_size=2), min_size=1, max_size=8))
 def test_a_hostile_sender_harms_only_its_own_lane(pairs: Pairs, floods: Sequence[Sequence[Change]]) -> None:
     """It is a sender by agreement (2/ask), continues its lane as it must, and sends what it likes."""
@@ -156,7 +156,7 @@ requests = st.builds(
 )
 
 
-@fuzz(0.3)
+@fuzz(0.2)
 @given(said=st.lists(receipts | requests, min_size=1, max_size=8))
 def test_a_false_receipt_harms_only_the_lane_it_speaks_of(
     pairs: Pairs, said: Sequence[Receipt | ResendRequested]

@@ -20,7 +20,7 @@ from tests.fuzz import test_feeds
 from tests.fuzz.records import NAMES
 from tests.unit.bus.toys import Pair, Topology
 
-ROUND = 400
+ROUND = 250
 """Bad inputs of one round."""
 AT_MOST = 100
 """Bytes that one bad input may leave on average; what is kept of each would be more."""
