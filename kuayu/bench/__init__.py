@@ -21,6 +21,8 @@ from kuayu.bench.speed import BenchError
 from kuayu.broker import LocalBroker
 from schemas import load_schemas
 
+_WIDTH = 140
+"""Characters, where the output is no terminal that has a width of its own."""
 DRIVERS = ("confluent", "kafka-python")
 
 
@@ -91,6 +93,8 @@ def run_bench(
         HistoryError: there is something else in the history.
     """
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
     before = history.last(kept.file, quick=quick) if kept and kept.compare else None
     with tempfile.TemporaryDirectory(prefix="kuayu-bench-") as folder:
         try:

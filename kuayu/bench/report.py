@@ -22,8 +22,8 @@ def show(console: Console, figures: Mapping[str, Any]) -> None:
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first)
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     return table
@@ -87,18 +87,19 @@ def _peers(figures: Mapping[str, Any], drivers: list[str]) -> Table:
     measured = [(name, peer) for name, peer in figures["peers"].items() if not peer["error"]]
     for name, each in sorted([*rows, *measured], key=lambda row: -row[1]["cases_per_s"]):
         ratio = ours / each["cases_per_s"]
-        faster = "  比我们快 faster than ours" if ratio < 1 and not name.startswith(OURS) else ""
+        faster = "更快 faster than ours  " if ratio < 1 else ""
         table.add_row(
-            name + faster,
+            name,
             _count(each["cases_per_s"]),
-            "" if name.startswith(OURS) else f"{ratio:.2f}",
+            "" if name.startswith(OURS) else f"{faster}{ratio:.2f}",
             _count(each["python_us_per_case"]),
             _count(each["cpu_us_per_case"]),
             _span(each["latency_ms"]),
         )
     for name, peer in figures["peers"].items():
         if peer["error"]:
-            table.add_row(f"{name}  未测 not measured: {peer['error']}")
+            table.add_row(name, "未测 not measured")
+            table.caption = f"{table.caption or ''}{name}: {peer['error']}\n"
     return table
 
 
@@ -154,7 +155,8 @@ def _rest(figures: Mapping[str, Any]) -> Table:
     )
     for driver, node in figures["node"].items():
         table.add_row(
-            f"节点 a node, {driver}, s until ready · of CPU", f"{node['start_s']} · {node['start_cpu_s']}"
+            f"节点 a node, {driver}, s until ready · of CPU",
+            f"{node['start_s']:.2f} · {node['start_cpu_s']:.2f}",
         )
         table.add_row("  idle CPU % · RSS MB", f"{node['idle_cpu_pct']} · {_count(node['rss_mb'])}")
     return table

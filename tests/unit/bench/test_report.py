@@ -122,7 +122,9 @@ def test_a_peer_that_failed_is_there_with_its_reason(figures: dict[str, Any]) ->
     failed = figures["peers"][FAILED.peer.name]
     assert failed["cases_per_s"] is None
     assert failed["error"] == "its packages can't be had"
-    assert "not measured: its packages can't be had" in shown(figures)
+    text = shown(figures)
+    assert "not measured" in text
+    assert f"{FAILED.peer.name}: its packages can't be had" in text
 
 
 def test_the_table_says_where_a_peer_is_faster(figures: dict[str, Any]) -> None:
