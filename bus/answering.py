@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from bus import receipts
-from bus.books import Books
+from bus.adoption import opening, returned
+from bus.application import Application
+from bus.books import Books, Lane
 from bus.clock import ahead
 from bus.protocols import Clock
 from bus.transport import Outbound
 from bus.unit import Unit
-from schemas import Codec
 
 ASK_AGAIN_AFTER = timedelta(seconds=1)
 """First pause before a sender is asked to go back again; it doubles up to a minute."""
@@ -33,13 +34,16 @@ class Asked(NamedTuple):
 class Answering:
     """Owned by the writer, who calls it when everything of a unit is durable."""
 
-    def __init__(self, books: Books, codec: Codec, relay: Teller, clock: Clock) -> None:
+    def __init__(self, books: Books, application: Application, relay: Teller, clock: Clock) -> None:
         self._books = books
-        self._codec = codec
+        self._application = application
+        self._codec = application.records.codec
         self._relay = relay
         self._asked: dict[str, Asked] = {}
         self._restate_from: dict[str, int] = {}
         self._restate_at = clock.now() + RESTATE_EVERY
+        self._open_at = clock.now()
+        self._open_pause = ASK_AGAIN_AFTER
 
     def answer(self, unit: Unit, now: datetime) -> None:
         """Receipts for what was taken, and requests for what is missing: again only at doubling intervals."""
@@ -59,8 +63,34 @@ class Answering:
             pause = min(asked.pause * 2, ASK_AGAIN_AT_MOST) if asked else ASK_AGAIN_AFTER
             self._asked[name] = Asked(lane.number + 1, now + pause, pause)
             messages.append(receipts.please_go_back(self._books, lane, self._codec, now))
+        for name, after in unit.given_back.items():
+            messages.append(returned(self._books, self._books.lanes[False, name], after, self._codec, unit))
+        again = [self._books.lanes[True, name] for name in unit.opened if name in self._books.opening]
+        messages += [opening(unit, lane, self._codec) for lane in again]
         if messages:
             self._relay.tell(messages)
+
+    def open(self, now: datetime) -> None:
+        """Open lanes anew (law 11), again at doubling intervals until their receivers have answered.
+
+        After a restore also every lane that there may be, for the backup does not know those begun after it, and
+        a request to all senders for what they said since.
+        """
+        if ahead(self._open_at, now, ASK_AGAIN_AT_MOST):
+            return
+        self._open_at, self._open_pause = now + self._open_pause, min(self._open_pause * 2, ASK_AGAIN_AT_MOST)
+        books, unit = self._books, Unit(self._books, now)
+        lanes = [books.lanes[True, name] for name in sorted(books.opening)]
+        messages: list[Outbound] = []
+        if books.restoring:
+            incarnation = books.head.incarnation
+            handlers = books.handlers.values()
+            names = [n for h in handlers for n in self._application.sending.lanes_from(h.stage, h.code)]
+            lanes += [Lane(0, True, name, incarnation) for name in names if (True, name) not in books.lanes]
+            inward = [lane for lane in books.lanes.values() if not lane.outward]
+            messages += [receipts.please_go_back(books, lane, self._codec, now) for lane in inward]
+        messages += [opening(unit, lane, self._codec) for lane in lanes]
+        self._relay.tell(messages)
 
     def restate(self, now: datetime) -> None:
         """Say again what was said in the last minute: receipts may be lost, and are never answered."""

@@ -16,8 +16,8 @@ from bus import envelope as env
 from bus.books import Answered, Case, ExceptionRow, HeldRow, Lane
 from bus.envelope import Envelope
 from bus.errors import CaseHeld, CommandRefused, KeyReused, VersionConflict
-from bus.holding import BEHIND, Tried, hold, hold_on, may_overtake, stored, unhold
-from bus.ledger import Entry, milliseconds
+from bus.holding import ADOPTED, BEHIND, RESTORED, Tried, hold, hold_on, may_overtake, stored, unhold
+from bus.ledger import Entry, Kind, milliseconds
 from bus.protocols import Answer, Change, Command, Decision, Handler, HandOverRefused, Message
 from bus.records import TIMER, Records, event_message
 from bus.sending import CannotSendError, Sending
@@ -43,8 +43,9 @@ class Application:
         Raises:
             CommandRefused, VersionConflict, KeyReused, CaseHeld, CannotSendError: nothing is changed.
         """
-        if command.key:
-            before = unit.answered(command.caller, command.key)
+        origin = env.keyed_cause(command.caller, command.key) if command.key else ""
+        if origin:
+            before = unit.answered(command.caller, command.key) or unit.answered("", origin)
             if before:
                 return self._repeat(unit, command, before)
         held = unit.held_rows(command.stream, command.case)
@@ -78,14 +79,14 @@ class Application:
             value=_encode(command.data),
             head=command.trace.encode(),
         )
-        state = self._fold(unit, command.stream, case, message, decision, entry, command.trace)
+        state = self._fold(unit, command.stream, case, message, decision, entry, command.trace, origin)
         if command.key:
             answered = Answered(command.digest, command.stream, command.case, row)
             unit.set_answer(command.caller, command.key, answered)
         return Answer(case=command.case, version=row, state=state)
 
     def _repeat(self, unit: Unit, command: Command, before: Answered) -> Answer:
-        if before.digest != command.digest:
+        if before.digest not in (command.digest, b""):  # empty: what came of it was given back, it was lost
             raise KeyReused(f"key {command.key} was used before for another request")
         case = unit.case(before.stream, before.subject)
         if case is None:
@@ -150,6 +151,9 @@ class Application:
 
         `failure` says why the ledger did not take what came of it before: then it is not tried, but parked.
         """
+        if unit.restoring:
+            why = "恢复未完 / what we said before is not known yet"
+            return hold(unit, lane, entry, "waiting", "restoring", why, RESTORED)
         held = unit.held_rows(stream, entry.subject)
         if held and not may_overtake(held, lane.name):
             return hold(unit, lane, entry, "waiting", BEHIND, f"row {held[0].row}", f"row:{held[0].row}")
@@ -164,6 +168,8 @@ class Application:
         except Exception as error:  # noqa: BLE001 - law 5: one bad case never stops its lane
             unit.take_back(point)
             return hold(unit, lane, entry, *_why(envelope, error))
+        if held:
+            self._cause_came(unit, stream, entry.subject, envelope.id)
         if outcome == "applied" and held:
             self.release(unit, stream, entry.subject)
         return outcome
@@ -195,31 +201,75 @@ class Application:
     def release(self, unit: Unit, stream: str, subject: str) -> list[Tried]:
         """Try the held rows of a case again, in order, until one can't go on; gives what became of each."""
         tried: list[Tried] = []
-        for row in unit.held_rows(stream, subject):
-            entry = stored(unit, row.row)
-            envelope = env.read(entry.head)
-            point = unit.mark()
-            try:
-                data = self.records.event(entry, envelope)
-                case = unit.case(stream, subject)
-                message = event_message(envelope, data)
-                decision = self.handlers[stream].decide(case.state if case else None, message)
-                if decision.outcome == "waiting":
-                    why = ("waiting", decision.code, decision.reason, decision.awaits)
-                    hold_on(unit, entry, row, *why)
-                    tried.append(Tried(row.row, entry.type, *why))
-                    break
-                self.settle(unit, stream, entry, row, message, decision, case)
-            except DBAPIError:
-                raise
-            except Exception as error:  # noqa: BLE001 - as in `event`
-                unit.take_back(point)
-                why = _why(envelope, error)
-                hold_on(unit, entry, row, *why)
-                tried.append(Tried(row.row, entry.type, *why))
-                break
-            tried.append(Tried(row.row, entry.type, decision.outcome, decision.code, decision.reason, ""))
+        while self._release_one(unit, stream, subject, tried):
+            pass
         return tried
+
+    def _release_one(self, unit: Unit, stream: str, subject: str, tried: list[Tried]) -> bool:
+        """The first of what we had said, if it can be; else the first that was taken."""
+        held = unit.held_rows(stream, subject)
+        said = [(row, stored(unit, row.row)) for row in held if row.code == ADOPTED]
+        said.sort(key=lambda pair: env.order(pair[1].id))
+        if said and said[0][0].awaits == "event:" and self._adopt(unit, stream, *said[0]):
+            tried.append(Tried(said[0][0].row, said[0][1].type, "applied", ADOPTED, "", ""))
+            return True
+        row = next((row for row in held if row.code != ADOPTED), None)
+        if row is None:
+            return False
+        tried.append(self._try(unit, stream, row, stored(unit, row.row)))
+        return tried[-1].outcome in ("applied", "refused")
+
+    def _adopt(self, unit: Unit, stream: str, row: HeldRow, entry: Entry) -> bool:
+        """Let an event of our own that was given back tell its case; False if that does not fit yet."""
+        point = unit.mark()
+        try:
+            message = self.records.adopted(entry)
+            case = unit.case(stream, entry.subject)
+            decision = self.handlers[stream].decide(case.state if case else None, message)
+            if decision.outcome == "applied":
+                self.settle(unit, stream, entry, row, message, decision, case)
+        except DBAPIError:
+            raise
+        except Exception:  # noqa: BLE001 - as in `event`; it stays held, for people to see
+            unit.take_back(point)
+            return False
+        return bool(decision.outcome == "applied")
+
+    def _try(self, unit: Unit, stream: str, row: HeldRow, entry: Entry) -> Tried:
+        envelope = env.read(entry.head)
+        point = unit.mark()
+        try:
+            message = event_message(envelope, self.records.event(entry, envelope))
+            case = unit.case(stream, entry.subject)
+            decision = self.handlers[stream].decide(case.state if case else None, message)
+            if decision.outcome == "waiting":
+                why = ("waiting", decision.code, decision.reason, decision.awaits)
+                hold_on(unit, entry, row, *why)
+                return Tried(row.row, entry.type, *why)
+            self.settle(unit, stream, entry, row, message, decision, case)
+        except DBAPIError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `event`
+            unit.take_back(point)
+            why = _why(envelope, error)
+            hold_on(unit, entry, row, *why)
+            return Tried(row.row, entry.type, *why)
+        self._cause_came(unit, stream, entry.subject, envelope.id)
+        return Tried(row.row, entry.type, decision.outcome, decision.code, decision.reason, "")
+
+    def _cause_came(self, unit: Unit, stream: str, subject: str, cause: str) -> None:
+        """What we had said because of this event, and did not say again now, waits for nothing more."""
+        awaits = f"event:{cause}"
+        held = unit.held_rows(stream, subject)
+        if any(row.awaits == awaits and row.code == ADOPTED for row in held):
+            unit.set_held(
+                stream,
+                subject,
+                tuple(
+                    row._replace(awaits="event:") if (row.awaits, row.code) == (awaits, ADOPTED) else row
+                    for row in held
+                ),
+            )
 
     def settle(
         self,
@@ -236,7 +286,9 @@ class Application:
         settled = self._local(unit, stream, message, decision, cause=entry.row, **values)
         if decision.outcome == "applied":
             unhold(unit, entry, row, None)
-            self._fold(unit, stream, case, message, decision, settled, env.read(entry.head).trace)
+            envelope = env.read(entry.head)
+            origin = envelope.causation if entry.kind is Kind.OUT else ""
+            self._fold(unit, stream, case, message, decision, settled, envelope.trace, origin)
         else:
             unit.append(settled)
             refused = ExceptionRow("refused", decision.code, decision.reason, settled.row)
@@ -267,18 +319,55 @@ class Application:
         decision: Decision,
         entry: Entry,
         trace: str,
+        origin: str = "",
     ) -> Any:
-        """Record the row, fold its facts, send what follows from it. Returns the new state."""
+        """Record the row, fold its facts, send what follows from it, and names `origin` as its cause.
+
+        Returns the new state.
+        """
         handler = self.handlers[stream]
         unit.append(entry)
         state = case.state if case else None
         for fact in decision.facts:
             state = handler.evolve(state, fact)
         unit.set_case(stream, message.case, Case(entry.row, state, handler.view(state)))
-        for outgoing in decision.out:
-            self.sending.send(unit, (handler.stage, handler.code), outgoing, message, trace, entry.row)
+        if decision.out:
+            self._send(unit, handler, message, decision, trace, origin or self._origin(unit, message, entry))
         unit.changes.append(Change(entry.row, stream, message, decision.facts, state))
         return state
+
+    @staticmethod
+    def _origin(unit: Unit, message: Message, entry: Entry) -> str:
+        """What an event that follows from a message names as its cause."""
+        return message.id if message.kind == "event" else env.local_cause(unit.incarnation, entry.row)
+
+    def _send(
+        self, unit: Unit, handler: Handler, message: Message, decision: Decision, trace: str, origin: str
+    ) -> None:
+        """Send what follows, save what we had said before because of the same, and was given back to us (law 11)."""
+        source = (handler.stage, handler.code)
+        said = self._said(unit, env.stream_of(*source), message.case, origin)
+        for outgoing in decision.out:
+            row = None
+            if said:
+                same = self.sending.lane_name(source, outgoing.to, message.case), type(outgoing.data).__name__
+                row = next((row for row in said if said[row] == same), None)
+            if row is None:
+                self.sending.send(unit, source, outgoing, message, trace, origin)
+            else:
+                del said[row]
+                if message.kind != "adopted":  # else it tells its case itself what it says
+                    unhold(unit, stored(unit, row.row), row, None)
+
+    def _said(self, unit: Unit, stream: str, subject: str, origin: str) -> dict[HeldRow, tuple[str, str]]:
+        """Lane and type of events that were given back to us and came of the same cause, in order."""
+        said = {}
+        for row in unit.held_rows(stream, subject):
+            if row.code == ADOPTED:
+                entry = stored(unit, row.row)
+                if env.read(entry.head).causation == origin:
+                    said[row] = (entry.lane, entry.type)
+        return said
 
 
 def _why(envelope: Envelope, error: Exception) -> tuple[str, str, str, str]:

@@ -31,6 +31,8 @@ class Lane(NamedTuple):
     peer_row: int = 0
     """Of the newest receipt that counted, so that an older one that comes late does not."""
     stopped: str = ""
+    opening: str = ""
+    """Outward: why it is being opened anew (law 11); empty once it is agreed with the receiver."""
 
     def at(self, number: int, running_hash: bytes) -> "Lane":
         """The same lane after one more event."""
@@ -46,7 +48,20 @@ class Lane(NamedTuple):
             self.peer_incarnation,
             self.peer_row,
             self.stopped,
+            self.opening,
         )
+
+
+class Incarnation(NamedTuple):
+    """A declaration that what was said before may be lost."""
+
+    number: int
+    first_row: int
+    """The first row that was committed after it."""
+    reason: str
+    at: datetime
+    settled: bool
+    """Whether all that was said is known again; until then nothing is decided."""
 
 
 class Case(NamedTuple):
@@ -128,6 +143,10 @@ class Books:
         self.recent_hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         """Of outward rows, so that a receipt costs no query."""
         self.quarantined = 0
+        self.opening: set[str] = set()
+        """Names of outward lanes that are being opened."""
+        self.declared: Incarnation | None = None
+        """The newest declaration, if there ever was one."""
         self.next_due: datetime | None = None
         self.excepted: set[int] = set()
         """Ids of lanes that have, or had, exceptions: most receipts need no query."""
@@ -138,6 +157,7 @@ class Books:
         with self.ledger.read() as connection:
             self.lanes = _lanes(connection)
             self.positions = _positions(connection)
+            self.declared = _declared(connection)
             self.quarantined = connection.execute(
                 select(func.count()).select_from(tables.quarantine),
             ).scalar_one()
@@ -146,10 +166,16 @@ class Books:
             )
             self.excepted.update(connection.execute(excepted).scalars())
             held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
+        self.opening = {lane.name for lane in self.lanes.values() if lane.opening}
         self._lane_ids = max((lane.id for lane in self.lanes.values()), default=0)
         for row, stream, subject, *why in held:
             self.held[stream, subject] = (*self.held.get((stream, subject), ()), HeldRow(row, *why))
         self.look_at_timers()
+
+    @property
+    def restoring(self) -> bool:
+        """Whether it is not known yet what was said before: nothing may be decided (law 11)."""
+        return self.declared is not None and not self.declared.settled
 
     def still_true(self) -> bool:
         """Whether the ledger is as these books say: a commit that seemed to fail was not written after all.
@@ -231,11 +257,18 @@ class Books:
 
 
 def _lanes(connection: Connection) -> dict[LaneKey, Lane]:
-    """The newest incarnation of each."""
-    lanes = (
-        Lane(*row) for row in connection.execute(select(tables.lane).order_by(tables.lane.c.incarnation))
-    )
+    lanes = (Lane(*row) for row in connection.execute(select(tables.lane)))
     return {(lane.outward, lane.name): lane for lane in lanes}
+
+
+def _declared(connection: Connection) -> Incarnation | None:
+    table = tables.incarnation
+    row = connection.execute(select(table).order_by(table.c.number.desc()).limit(1)).one_or_none()
+    return (
+        None
+        if row is None
+        else Incarnation(row.number, row.first_row, row.reason, instant(row.at), row.settled)
+    )
 
 
 def _positions(connection: Connection) -> dict[TopicPartition, Position]:

@@ -81,7 +81,7 @@ class Engine:
         read += sorted({env.topic_of("receipts", handler.code) for handler in handlers})
         read += by_topic
         places = [TopicPartition(topic, p) for topic in read for p in range(topology.partitions(topic))]
-        self.inbox = Inbox(self._consumer, places, self.books, reader, self.writer, observer, clock)
+        self.inbox = Inbox(self._consumer, places, by_topic, self.books, reader, self.writer, observer, clock)
         self.mending = Mending(self.writer, self.application, self.books)
         self._observer = observer
         self._stop = threading.Event()

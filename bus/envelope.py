@@ -48,6 +48,8 @@ INSTANT_AT_MOST = 40
 RECEIPT = "Receipt"
 RESEND_REQUESTED = "ResendRequested"
 TOMBSTONE = "Tombstone"
+LANE_OPENED = "LaneOpened"
+EVENTS_RETURNED = "EventsReturned"
 
 NAMES = (
     SPECVERSION, ID, TYPE, SOURCE, SUBJECT, TIME, RECORDED_AT, LANE, INCARNATION, SEQUENCE,
@@ -220,6 +222,27 @@ def _digest(schema: str) -> bytes:
     if len(digest) != DIGEST_BYTES:
         raise Malformed(f"{DATASCHEMA}: not {SCHEMA_PREFIX} and 64 hexadecimal digits") from None
     return digest
+
+
+def local_cause(incarnation: int, row: int) -> str:
+    """The causation of what an act, a timer or a told refusal caused: the row it is recorded in."""
+    return f"local-{incarnation}-{row}"
+
+
+def keyed_cause(caller: str, key: str) -> str:
+    """The causation of what an act with an idempotency key caused: it may be handed in again when we lost it."""
+    return f"key-{sha256(f'{caller} {key}'.encode()).hexdigest()[:32]}"
+
+
+def is_local(causation: str) -> bool:
+    """Whether no event of another stage was the cause."""
+    return causation.startswith(("local-", "key-"))
+
+
+def order(event: str) -> tuple[int, int]:
+    """What the ids of one source's events sort by: incarnation and row."""
+    incarnation, _, row = event.partition("-")
+    return int(incarnation), int(row)
 
 
 def content_digest(head: bytes, value: bytes) -> bytes:

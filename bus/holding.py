@@ -5,11 +5,15 @@ from typing import NamedTuple
 import msgspec
 
 from bus.books import ExceptionRow, HeldRow, Lane
-from bus.ledger import Entry
+from bus.ledger import Entry, Kind
 from bus.unit import Unit
 
 BEHIND = "behind"
 """Code of what was not tried, because another event of its case is held before it."""
+ADOPTED = "adopted"
+"""Outcome and code of an event that we had said and lost, given back by its receiver."""
+RESTORED = "restored"
+"""Why a lane is opened anew: we may have lost what we said. Also what events await that were taken meanwhile."""
 ORDER_AWAITS = ("event:", "term:")
 """How `awaits` begins where another event of the same case can bring it; all else comes from outside the case."""
 
@@ -84,7 +88,8 @@ def stored(unit: Unit, row: int) -> Entry:
 
 
 def _tell(unit: Unit, entry: Entry, exception: ExceptionRow | None) -> None:
+    if entry.kind is Kind.OUT:  # adopted: its receiver told us
+        return
     lane = unit.lane(entry.lane, outward=False)
-    if lane.incarnation == entry.incarnation:
-        unit.set_exception(lane, entry.number, exception)
-        unit.receipt(lane, entry.number)
+    unit.set_exception(lane, entry.number, exception)
+    unit.receipt(lane, entry.number)

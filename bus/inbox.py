@@ -5,7 +5,7 @@ work. A position that is no longer there (expired records, a topic made anew) is
 goes on where there is something, and the lanes find out what is missing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bus.books import Books
@@ -30,6 +30,7 @@ class Inbox:
         self,
         connect: Callable[[], Consumer],
         places: Sequence[TopicPartition],
+        intakes: Collection[str],
         books: Books,
         reader: Reader,
         writer: Writer,
@@ -44,6 +45,8 @@ class Inbox:
         self._observer = observer
         self._clock = clock
         self._places = places
+        self._intakes = [place for place in places if place.topic in intakes]
+        self._paused = False
         self._books = books
         self._unread: Sequence[Record] = ()
         """Polled, and not yet read: reading a submission may need the ledger, which may be away."""
@@ -76,6 +79,9 @@ class Inbox:
         if not ahead(self._tell_at, now, TELL_EVERY):
             self._tell_at = now + TELL_EVERY
             self._look(consumer, now)
+        if self._books.restoring is not self._paused:  # what was taken and lost must not open a case again
+            self._paused = not self._paused
+            (consumer.pause if self._paused else consumer.resume)(self._intakes)
         if self._writer.full:
             return False  # reading waits for the ledger; the broker keeps the rest
         try:
@@ -102,6 +108,7 @@ class Inbox:
     def _open(self) -> Consumer:
         consumer = self._connect()
         consumer.assign(self._next)
+        self._paused = False
         self._consumer = consumer
         return consumer
 

@@ -1,6 +1,6 @@
 """What the bus asks of those who use it. It knows no permits and no cities: handlers bring them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from bus.envelope import Envelope
     from bus.transport import Record
 
-MessageKind = Literal["event", "command", "timer", "told"]
-"""Where a message comes from: an inbox, a person or system, the clock, or a receipt that told us of a refusal."""
+MessageKind = Literal["event", "command", "timer", "told", "adopted"]
+"""Where a message comes from: an inbox, a person or system, the clock, a receipt that told us of a refusal, or, after
+a restore, a receiver who gives back an event of ours: what it says has happened, whoever did it."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +28,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     case: str
     id: str
     source: str
-    """The sending stream, the acting person or system, or "timer"."""
+    """The sending stream, the acting person or system, or "timer"; of an adopted event, who received it."""
     term: int
     acted_at: datetime
     """When the person acted; a timer's due instant. Legal limits compare this one."""
@@ -213,6 +214,9 @@ class Topology(Protocol):
 
     def partitions(self, topic: str) -> int:
         """Number of partitions of a topic; 0 if there is no such topic."""
+
+    def reachable(self, stage: str) -> Mapping[str, int]:
+        """The inboxes that a stage may send anything to, with their numbers of partitions."""
 
     def may_send(self, event: str, stage: str, to: str) -> bool | None:
         """Whether a stage may send an event to an inbox; None if nothing is known of the event (a newer one)."""

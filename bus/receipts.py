@@ -7,17 +7,20 @@ logged nor answered, and may be lost: it is restated, and a sender that hears no
 from collections.abc import Iterable
 from datetime import datetime
 
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Books, ExceptionRow, Lane
 from bus.envelope import Envelope, LaneName
+from bus.incarnation import declare, reopen
+from bus.ledger import tables
 from bus.protocols import HandOverRefused
 from bus.transport import Outbound
 from bus.unit import Unit
 from schemas import Codec
-from schemas.models import Receipt, ReceiptException, ReceiptStatus, ResendRequested
+from schemas.models import EventsReturned, Receipt, ReceiptException, ReceiptStatus, ResendRequested
 
 EXCEPTIONS_AT_MOST = 500
 """In one receipt; a range with more is told in several."""
@@ -27,8 +30,10 @@ REASON_AT_MOST = 300
 
 FINAL = frozenset({ReceiptStatus.REFUSED.value, ReceiptStatus.VOID.value})
 """What closes a hand-over beside "applied"."""
-UNSETTLED = (ReceiptStatus.PARKED.value, ReceiptStatus.WAITING.value)
-"""What leaves it open, although the receiver has it."""
+TOLD = "told"
+"""Refused by a receiver that was restored to before it: its case knows, and the hand-over is open again."""
+UNSETTLED = (ReceiptStatus.PARKED.value, ReceiptStatus.WAITING.value, TOLD)
+"""What leaves it open, although the receiver had it."""
 
 
 def state_of(books: Books, lane: Lane, first: int, codec: Codec, now: datetime) -> Iterable[Outbound]:
@@ -78,12 +83,13 @@ def please_go_back(books: Books, lane: Lane, codec: Codec, now: datetime) -> Out
     return control(request, codec, now)
 
 
-def control(data: Receipt | ResendRequested, codec: Codec, now: datetime) -> Outbound:
+def control(data: Receipt | ResendRequested | EventsReturned, codec: Codec, now: datetime) -> Outbound:
     """A message to the sender of a lane, on its jurisdiction's control topic."""
     name = LaneName.parse(data.lane)
     body, schema = codec.encode(data)
+    first = data.after + 1 if isinstance(data, EventsReturned) else data.from_number
     envelope = Envelope(
-        id=f"{data.lane}@{data.incarnation}.{data.from_number}.{now.timestamp()}",
+        id=f"{data.lane}@{data.incarnation}.{first}.{now.timestamp()}",
         type=type(data).__name__,
         source=env.stream_of_topic(name.topic),
         subject=data.lane,
@@ -104,35 +110,66 @@ def control(data: Receipt | ResendRequested, codec: Codec, now: datetime) -> Out
 
 def hear(unit: Unit, application: Application, data: Receipt | ResendRequested) -> str:
     """Apply what a receiver said. Returns an alarm's text if it can't be true, else an empty string."""
-    key = (True, data.lane)
-    lane = unit.lanes.get(key) or unit.books.lanes.get(key)
-    if lane is None or data.incarnation != lane.incarnation:
+    lane = unit.known_lane(data.lane)
+    if lane is None:
         return ""
+    if data.incarnation > lane.incarnation:
+        return _lost(unit, lane, f"told of incarnation {data.incarnation}, which we never began")
     if isinstance(data, ResendRequested):
-        if not 1 <= data.from_number <= lane.number + 1:
-            return f"{lane.name}: asked to go back to {data.from_number}; our numbers are 1 to {lane.number}"
-        unit.rewind(lane, data.from_number)
-        return ""
-    return _close(unit, application, lane, data)
+        return _go_back(unit, lane, data)
+    return (
+        "" if lane.opening else _close(unit, application, lane, data)
+    )  # first it is agreed on what was said
+
+
+def _lost(unit: Unit, lane: Lane, what: str) -> str:
+    """The receiver knows of us what we don't: our ledger is older than what we said (law 11)."""
+    if not unit.restoring:
+        declare(unit, f"{lane.name}: {what}")
+    return f"{lane.name}: {what}"
+
+
+def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
+    if not 1 <= asked.from_number <= lane.number + 1:
+        said = f"asked to go back to {asked.from_number}; our numbers are 1 to {lane.number}"
+        if asked.from_number < 1:
+            return f"{lane.name}: {said}"
+        return "" if lane.opening or asked.incarnation < lane.incarnation else _lost(unit, lane, said)
+    if (
+        asked.receiver_incarnation > lane.peer_incarnation
+    ):  # restored: it holds no more than what it asks after
+        lane = _lower(unit, lane, asked.from_number - 1)
+        unit.set_lane(lane._replace(peer_incarnation=asked.receiver_incarnation, peer_row=0))
+    if asked.from_number <= lane.number and not lane.opening:
+        first = unit.books.ledger.lane_entries(lane.id, asked.from_number, asked.from_number)
+        if any(entry.incarnation < asked.incarnation for entry in first):
+            reopen(unit, lane)  # it has ended the incarnation that it asks for
+            return ""
+    unit.rewind(lane, asked.from_number)
+    return ""
 
 
 def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:
-    if receipt.to_number > lane.number:
-        return f"{lane.name}: receipted up to {receipt.to_number}, beyond our last number {lane.number}"
+    earlier = receipt.incarnation < lane.incarnation
+    if receipt.to_number > lane.number:  # of an earlier incarnation, it may mean what it has given back since
+        beyond = f"receipted up to {receipt.to_number}, beyond our last number {lane.number}"
+        return "" if earlier else _lost(unit, lane, beyond)
     if not all(1 <= receipt.from_number <= said.number <= receipt.to_number for said in receipt.exceptions):
         return (
             f"{lane.name}: a receipt for {receipt.from_number} to {receipt.to_number} speaks of other numbers"
         )
     known = own_hash(unit, lane, receipt.to_number)
     if known != receipt.hash_at_to:
-        reason = f"number {receipt.to_number} has another hash at the receiver"
-        unit.set_lane(lane._replace(stopped=reason))
-        return f"{lane.name}: {reason}"
+        other = f"number {receipt.to_number} has another hash at the receiver"
+        return "" if earlier else _lost(unit, lane, other)
     said_at = (receipt.receiver_incarnation, receipt.receiver_row)
-    if said_at < (lane.peer_incarnation, lane.peer_row) or receipt.from_number > lane.mark + 1:
-        return ""  # older than what we know, or it leaves out what we still wait for: closes nothing
-    if receipt.receiver_incarnation > lane.peer_incarnation:
-        lane = lane._replace(mark=min(lane.mark, receipt.to_number))  # restored: it may know less than before
+    if said_at < (lane.peer_incarnation, lane.peer_row):
+        return ""  # older than what we know
+    if receipt.receiver_incarnation > lane.peer_incarnation:  # restored, and we know not to where
+        lane = doubt(unit, lane)._replace(peer_incarnation=receipt.receiver_incarnation)
+        unit.set_lane(lane)
+    if receipt.from_number > lane.mark + 1:
+        return ""  # it leaves out what we still wait for: closes nothing
     lane = lane._replace(
         mark=max(lane.mark, receipt.to_number),
         cursor=max(lane.cursor, receipt.to_number),
@@ -141,6 +178,23 @@ def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -
     )
     unit.set_lane(lane)
     return _except(unit, application, lane, receipt)
+
+
+def doubt(unit: Unit, lane: Lane) -> Lane:
+    """Open everything again that we could send again: its receiver may know less of it than it told."""
+    log = tables.log
+    query = select(func.min(log.c.number)).where(log.c.lane == lane.id, log.c.number > 0)
+    with unit.books.ledger.read() as connection:
+        first = connection.execute(query).scalar() or 1
+    return _lower(unit, lane, first - 1)
+
+
+def _lower(unit: Unit, lane: Lane, mark: int) -> Lane:
+    """Open again what lies beyond; a case that was told of a refusal there is not told it twice."""
+    for number, row in unit.exceptions(lane, mark + 1, lane.mark).items():
+        if row.status in FINAL:
+            unit.set_exception(lane, number, row._replace(status=TOLD))
+    return lane._replace(mark=min(lane.mark, mark))
 
 
 def _except(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:
@@ -157,7 +211,7 @@ def _except(unit: Unit, application: Application, lane: Lane, receipt: Receipt) 
             continue
         code, reason = (text.replace("\0", "") for text in (said.code, said.reason))  # PostgreSQL stores none
         row = ExceptionRow(said.status.value, code, reason, receipt.receiver_row)
-        if said.status is ReceiptStatus.REFUSED:
+        if said.status is ReceiptStatus.REFUSED and (old is None or old.status != TOLD):
             problem = _tell(unit, application, lane, number, row)
             if problem:  # open until the case could be told: asked for again by probes
                 row = ExceptionRow("waiting", "not_told", problem, receipt.receiver_row)

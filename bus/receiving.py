@@ -21,7 +21,7 @@ from bus.protocols import Command, Intake, Topology
 from bus.transport import Record, TopicPartition
 from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Unit
 from schemas import Codec, CodecError
-from schemas.models import Receipt, ResendRequested, Tombstone
+from schemas.models import EventsReturned, LaneOpened, Receipt, ResendRequested, Tombstone
 
 MAX_SUBJECT = 200
 """Characters of a case id; ours have 33, and a database's index takes no keys without bound."""
@@ -63,12 +63,20 @@ class Road(NamedTuple):
     partitions: int
 
 
-class Control(NamedTuple):
-    """A receipt, or a request to go back."""
+class Opened(NamedTuple):
+    """The sender opens its lane in a new incarnation."""
 
     record: Record
     envelope: Envelope
-    data: Receipt | ResendRequested
+    data: LaneOpened
+
+
+class Control(NamedTuple):
+    """A receipt, a request to go back, or events that are given back."""
+
+    record: Record
+    envelope: Envelope
+    data: Receipt | ResendRequested | EventsReturned
 
 
 class Submission(NamedTuple):
@@ -81,7 +89,7 @@ class Submission(NamedTuple):
     error: Exception | None
 
 
-Incoming = Garbage | LaneEvent | Control | Submission
+Incoming = Garbage | LaneEvent | Opened | Control | Submission
 
 _lane_name = lru_cache(maxsize=65_536)(LaneName.parse)
 
@@ -114,6 +122,8 @@ class Reader:
             envelope = env.read(head)
             if record.topic.startswith("kuayu.receipts."):
                 return self._control(record, envelope)
+            if envelope.type == env.LANE_OPENED:
+                return self._opened(record, envelope)
             return self._event(record, headers.get(env.LANE_HASH), head, envelope)
         except (Malformed, CodecError) as wrong:
             return Garbage(record, str(wrong)[:REASON_AT_MOST])
@@ -143,13 +153,29 @@ class Reader:
         digest = self._content(head, record.value, envelope)
         return LaneEvent(record, head, envelope, road.stream, digest, lane_hash)
 
-    def _check_lane(self, record: Record, envelope: Envelope) -> Road:
-        """The lane, if it is one that this sender has to this inbox for this case."""
+    def _opened(self, record: Record, envelope: Envelope) -> Opened:
+        road = self._lane_to(record, envelope)
+        if not 0 <= road.source_partition < road.source_partitions:
+            raise Malformed(f"{road.source_topic} has no such partition")
+        data = self._codec.decode(record.value or b"", envelope.digest)
+        if not isinstance(data, LaneOpened):
+            raise Malformed("the envelope says LaneOpened, the body is none")
+        if (data.lane, data.incarnation) != (envelope.lane, envelope.incarnation) or data.after < 0:
+            raise Malformed("body and envelope open different lanes, or none")
+        return Opened(record, envelope, data)
+
+    def _lane_to(self, record: Record, envelope: Envelope) -> Road:
+        """The lane, if it leads from this sender to this inbox. Raises Malformed."""
         road = self._roads.get(envelope.lane) or self._road(envelope.lane)
         if (road.topic, road.partition) != (record.topic, record.partition):
             raise Malformed("ce_lane names another inbox than this one")
         if road.source != envelope.source:
             raise Malformed("ce_lane does not begin at the inbox of ce_source")
+        return road
+
+    def _check_lane(self, record: Record, envelope: Envelope) -> Road:
+        """The lane, if it is one that this sender has to this inbox for this case."""
+        road = self._lane_to(record, envelope)
         if env.partition_of(envelope.subject, road.source_partitions) != road.source_partition:
             raise Malformed(f"this case does not belong to {road.source_topic}/{road.source_partition}")
         if env.partition_of(envelope.subject, road.partitions) != road.partition:
@@ -197,8 +223,8 @@ class Reader:
         if record.key != envelope.subject.encode() or record.value is None:
             raise Malformed("the key is not the lane of ce_subject, or there is no body")
         data = self._codec.decode(record.value, envelope.digest)
-        if not isinstance(data, Receipt | ResendRequested) or data.lane != envelope.subject:
-            raise Malformed("neither a receipt nor a request to go back for the lane of ce_subject")
+        if not isinstance(data, Receipt | ResendRequested | EventsReturned) or data.lane != envelope.subject:
+            raise Malformed("neither a receipt, a request to go back nor events given back, for this lane")
         return Control(record, envelope, data)
 
     def _submission(self, record: Record, intake: Intake) -> Submission:
@@ -256,13 +282,11 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
     record, envelope = event.record, event.envelope
     place = TopicPartition(record.topic, record.partition)
     lane = unit.lane(envelope.lane, outward=False)
-    if envelope.incarnation > lane.incarnation:  # new to us, or the sender was restored: numbers begin at 1
-        lane = unit.begun(lane, envelope.incarnation)
-    if envelope.incarnation < lane.incarnation:
-        unit.move(place, record.offset, "duplicate")
-        return "duplicate"
     if envelope.number <= lane.number:
         return _again(unit, event, lane)
+    if envelope.incarnation < lane.incarnation:  # of a history that its sender lost: ended (law 11)
+        unit.move(place, record.offset, "duplicate")
+        return "duplicate"
     if lane.stopped or envelope.number > lane.number + 1:
         unit.move(place, record.offset, "ahead")
         if not lane.stopped:
@@ -270,7 +294,7 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
         return "ahead"
     if env.link(lane.hash, event.digest) != event.lane_hash:
         return quarantine(unit, Garbage(record, "its hash does not continue the lane"))
-    lane = unit.take(lane, envelope.number, event.lane_hash)
+    lane = unit.take(lane, envelope.number, event.lane_hash, envelope.incarnation)
     entry = Entry(
         row=unit.next_row,
         kind=Kind.IN,
@@ -297,9 +321,14 @@ def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
     """A number that was taken before: the same event is a duplicate, another one is a contradiction."""
     record, envelope = event.record, event.envelope
     place = TopicPartition(record.topic, record.partition)
-    known = _hash_at(unit, lane, envelope.number)
+    known = hash_at(unit, lane, envelope.number)
     if known != event.lane_hash:
-        before = _hash_at(unit, lane, envelope.number - 1)
+        if (
+            envelope.incarnation != lane.incarnation
+        ):  # one of them is of a history that was lost: opening tells
+            unit.move(place, record.offset, "duplicate")
+            return "duplicate"
+        before = hash_at(unit, lane, envelope.number - 1)
         if before is None or env.link(before, event.digest) != event.lane_hash:
             return quarantine(unit, Garbage(record, "its hash is not the lane's"))
         unit.set_lane(lane._replace(stopped=f"number {envelope.number} came with two contents"))
@@ -308,14 +337,14 @@ def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
     return "duplicate"
 
 
-def _hash_at(unit: Unit, lane: Lane, number: int) -> bytes | None:
+def hash_at(unit: Unit, lane: Lane, number: int) -> bytes | None:
+    """The running hash of an inward lane at a number that was taken; None for others."""
     if number == lane.number:
         return lane.hash
     if number == 0:
         return env.NO_HASH
     for entry in reversed(unit.entries):
-        known = (entry.kind, entry.lane, entry.incarnation, entry.number)
-        if known == (Kind.IN, lane.name, lane.incarnation, number):
+        if (entry.kind, entry.lane, entry.number) == (Kind.IN, lane.name, number):
             return entry.lane_hash
     found = unit.books.ledger.lane_entries(lane.id, number, number)
     return found[0].lane_hash if found else None

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from bus import envelope as env
-from bus.envelope import Envelope
+from bus.envelope import Envelope, LaneName
 from bus.ledger import Entry, Kind, instant
 from bus.protocols import Handler, HandOverRefused, Message, MessageKind
 from schemas import BadPayload, Codec
@@ -37,6 +37,13 @@ class Records:
             raise BadPayload(f"the body is a {type(data).__name__}, the envelope says {envelope.type}")
         return data
 
+    def adopted(self, entry: Entry) -> Message:
+        """What an event of our own, given back, tells its case. Raises BadPayload or UnknownSchema."""
+        envelope = env.read(entry.head)
+        message = event_message(envelope, self.event(entry, envelope))
+        to = env.stream_of_topic(LaneName.parse(entry.lane).topic)
+        return msgspec.structs.replace(message, kind="adopted", source=to)
+
     def facts(self, entry: Entry) -> tuple[Any, ...]:
         """The stored facts of a row."""
         return self._facts[entry.stream].decode(entry.facts) if entry.facts else ()
@@ -48,6 +55,8 @@ class Records:
             if entry.kind is Kind.LOCAL and entry.value:  # applied as it was repaired
                 return event_message(envelope._replace(type=entry.type), self.codec.decode(entry.value))
             return event_message(envelope, self.event(origin, envelope))
+        if origin.kind is Kind.OUT:
+            return self.adopted(origin)
         kind: MessageKind = "command"
         data: Any = None
         if entry.type == HandOverRefused.__name__:

@@ -46,13 +46,15 @@ class LaneSender:
     def __init__(self, lane: Lane, now: datetime) -> None:
         self.lane = lane
         self.name = LaneName.parse(lane.name)
+        self.until = lane.number if lane.opening else None
+        """While the lane is being opened (law 11), nothing beyond this number is sent, and below only what is asked for."""
         self.receipted = self.name.topic.split(".")[1] not in UNRECEIPTED
         self.last = lane.number
         """The last number committed."""
         self.acknowledged = lane.cursor
         self.mark = lane.mark
         self.queue: deque[Entry] = deque()
-        self.next = lane.cursor + 1
+        self.next = lane.cursor + 1 if self.until is None else lane.number + 1
         """The next number to be sent; the queue, if there is one, begins with it."""
         self.results: deque[tuple[int, TransportError | None]] = deque()
         """What became of sends, put here by the transport's threads."""
@@ -74,7 +76,8 @@ class LaneSender:
 
     @property
     def idle(self) -> bool:
-        return not (self.outstanding or self.results or self.failures) and self.next > self.last
+        end = self.last if self.until is None else self.until
+        return not (self.outstanding or self.results or self.failures) and self.next > end
 
 
 class Relay:
@@ -131,7 +134,7 @@ class Relay:
                 sender.last = entry.number
                 self._active[entry.lane] = None
                 expected = sender.next + len(sender.queue)
-                if entry.number == expected and self._rows < HELD_ROWS:
+                if entry.number == expected and sender.until is None and self._rows < HELD_ROWS:
                     sender.queue.append(entry)
                     self._rows += 1
             self._lock.notify()
@@ -140,6 +143,16 @@ class Relay:
         fresh = lane._replace(number=0, cursor=0, mark=0)
         sender = self._senders[lane.name] = LaneSender(fresh, self._clock.now())
         return sender
+
+    def reset(self, lane: Lane) -> None:
+        """A lane that is being opened anew, or was agreed: what was under way there counts no more."""
+        with self._lock:
+            old = self._senders.get(lane.name)
+            self._rows -= len(old.queue) if old else 0
+            sender = self._senders[lane.name] = LaneSender(lane, self._clock.now())
+            sender.probe_at = self._clock.now()
+            self._active[lane.name] = None
+            self._lock.notify()
 
     def tell(self, messages: Sequence[Outbound]) -> None:
         """Receipts and requests: sent once, in no lane; they are restated if they are lost."""
@@ -165,6 +178,8 @@ class Relay:
             if mark > sender.mark or mark == sender.last:
                 sender.probe_pause = PROBE_FIRST
                 sender.probe_at = self._clock.now() + (PROBE_IDLE if mark == sender.last else PROBE_FIRST)
+            elif mark < sender.mark:  # its receiver was restored: it is asked how far it is
+                sender.probe_at = self._clock.now()
             sender.mark = mark
             sender.acknowledged = max(sender.acknowledged, mark)  # receipted is more than acknowledged
 
@@ -309,7 +324,8 @@ class Relay:
             if sender.queue:
                 return sender.queue[0]
             rows = READ_ROWS if self._rows < HELD_ROWS else 1  # of each of many lanes, so that they stay few
-            first, last = sender.next, min(sender.last, sender.next + rows - 1)
+            end = sender.last if sender.until is None else sender.until
+            first, last = sender.next, min(end, sender.next + rows - 1)
         if first > last:
             return None
         read = self._ledger.lane_entries(sender.lane.id, first, last)
@@ -344,7 +360,7 @@ class Relay:
             due = [
                 sender
                 for sender in self._senders.values()
-                if sender.receipted and not ahead(sender.probe_at, now, PROBE_IDLE)
+                if sender.receipted and sender.until is None and not ahead(sender.probe_at, now, PROBE_IDLE)
             ]
         for sender in due:
             self._probe(sender, now)

@@ -1,5 +1,9 @@
 """Numbering an event in its lane and recording it; everything is checked before it is committed (law 2)."""
 
+from collections.abc import Iterator
+from itertools import product
+from math import gcd
+
 from bus import envelope as env
 from bus.envelope import Envelope, Malformed
 from bus.errors import BusError
@@ -38,11 +42,11 @@ class Sending:
         outgoing: Outgoing,
         message: Message,
         trace: str,
-        cause: int,
+        causation: str,
     ) -> None:
         """Number an event in its lane and record it; the relay sends it after the commit.
 
-        `source` is stage and code of the inbox that the lane begins at.
+        `source` is stage and code of the inbox that the lane begins at; `causation` the id of what caused it.
 
         Raises:
             CannotSendError: size, schema or route is wrong.
@@ -57,7 +61,7 @@ class Sending:
         if len(body) > MAX_BODY:
             raise CannotSendError("too_large", f"{event} has {len(body)} bytes, {MAX_BODY} are allowed")
         subject = message.case
-        lane = unit.lane(self._lane_name(source, outgoing.to, subject), outward=True)
+        lane = unit.lane(self.lane_name(source, outgoing.to, subject), outward=True)
         row, number = unit.next_row, lane.number + 1
         stream = env.stream_of(*source)
         envelope = Envelope(
@@ -72,7 +76,7 @@ class Sending:
             number=number,
             term=outgoing.term,
             correlation=subject,
-            causation=message.id if message.kind == "event" else f"{lane.incarnation}-{cause}",
+            causation=causation,
             digest=schema.digest,
             trace=env.child_trace(trace),
         )
@@ -100,7 +104,16 @@ class Sending:
         )
         unit.set_lane(lane.at(number, lane_hash))
 
-    def _lane_name(self, source: tuple[str, str], to: tuple[str, str], subject: str) -> str:
+    def lanes_from(self, stage: str, code: str) -> Iterator[str]:
+        """Every lane that may begin at this inbox: a case's two partitions come from one number."""
+        topic = env.topic_of(stage, code)
+        own = self._topology.partitions(topic)
+        for to, partitions in self._topology.reachable(stage).items():
+            for p, q in product(range(own), range(partitions)):
+                if (p - q) % gcd(own, partitions) == 0:
+                    yield f"{topic}/{p}>{to}/{q}"
+
+    def lane_name(self, source: tuple[str, str], to: tuple[str, str], subject: str) -> str:
         """The lane of a case from one inbox to another. Raises CannotSendError."""
         road = self._roads.get((source, to))
         if road is None:

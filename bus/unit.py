@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, tuple_
+from sqlalchemy import Connection, delete, tuple_, update
 
 from bus.books import (
     Answered,
@@ -18,6 +18,7 @@ from bus.books import (
     CaseKey,
     ExceptionRow,
     HeldRow,
+    Incarnation,
     Lane,
     LaneKey,
     Position,
@@ -65,6 +66,14 @@ class Unit:
         """Inward lanes that miss the number after their last."""
         self.rewinds: dict[str, int] = {}
         """Outward lanes that the receiver asks us to go back on."""
+        self.opened: dict[str, bool] = {}
+        """Outward lanes that are being opened, or were just agreed: the relay begins anew there."""
+        self.given_back: dict[str, int] = {}
+        """Inward lanes whose sender is to be told what we hold after a number."""
+        self.renumbered: dict[int, tuple[int | None, int | None]] = {}
+        """Rows that stand elsewhere in their lane, or nowhere, from now on: lane and number to be found by."""
+        self.declared: dict[int, Incarnation] = {}
+        """The newest declaration, made or settled here."""
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._grown: tuple[list[Any], ...] = (
             self._undo,
@@ -107,15 +116,26 @@ class Unit:
         key = (outward, name)
         lane = self.lanes.get(key) or self.books.lanes.get(key)
         if lane is None:
-            incarnation = self.books.head.incarnation if outward else 0
+            incarnation = self.incarnation if outward else 0
             lane = Lane(self.books.new_lane_id(), outward, name, incarnation)
             self._set(self.lanes, key, lane)
         return lane
 
-    def begun(self, lane: Lane, incarnation: int) -> Lane:
-        """The same lane in a newer incarnation, at its beginning; not set before something was taken from it."""
-        fresh = lane.id if lane.incarnation == 0 else self.books.new_lane_id()
-        return Lane(fresh, lane.outward, lane.name, incarnation)
+    def known_lane(self, name: str) -> Lane | None:
+        """The outward lane of that name, if there is one."""
+        key = (True, name)
+        return self.lanes.get(key) or self.books.lanes.get(key)
+
+    @property
+    def incarnation(self) -> int:
+        """Of this ledger, from this commit on."""
+        return max(self.declared, default=self.books.head.incarnation)
+
+    @property
+    def restoring(self) -> bool:
+        """Whether nothing may be decided yet (law 11)."""
+        newest = self.declared.get(self.incarnation)
+        return self.books.restoring if newest is None else not newest.settled
 
     def case(self, stream: str, subject: str) -> Case | None:
         key = (stream, subject)
@@ -162,10 +182,23 @@ class Unit:
     def set_lane(self, lane: Lane) -> None:
         self._set(self.lanes, (lane.outward, lane.name), lane)
 
-    def take(self, lane: Lane, number: int, running_hash: bytes) -> Lane:
+    def take(self, lane: Lane, number: int, running_hash: bytes, incarnation: int) -> Lane:
         """The next number of an inward lane is taken; that is not taken back, whatever becomes of the event."""
+        if incarnation != lane.incarnation:
+            lane = lane._replace(incarnation=incarnation)
         taken = self.lanes[False, lane.name] = lane.at(number, running_hash)
         return taken
+
+    def open_lane(self, lane: Lane) -> None:
+        """Set an outward lane whose opening has begun, gone on, or ended."""
+        self.set_lane(lane)
+        self._set(self.opened, lane.name, True)
+
+    def declare(self, declared: Incarnation) -> None:
+        self._set(self.declared, declared.number, declared)
+
+    def renumber(self, row: int, lane: int | None, number: int | None) -> None:
+        self._set(self.renumbered, row, (lane, number))
 
     def set_case(self, stream: str, subject: str, case: Case) -> None:
         self._set(self.cases, (stream, subject), case)
@@ -189,6 +222,10 @@ class Unit:
 
     def ask(self, lane: Lane) -> None:
         self._set(self.asks, lane.name, lane)
+
+    def give_back(self, lane: Lane, after: int) -> None:
+        """Tell the sender what we hold of its lane after this number."""
+        self._set(self.given_back, lane.name, after)
 
     def rewind(self, lane: Lane, number: int) -> None:
         self._set(self.rewinds, lane.name, min(number, self.rewinds.get(lane.name, number)))
@@ -217,6 +254,7 @@ class Unit:
             or self.held
             or self.changed_exceptions
             or self.timers_done
+            or self.declared
             or self.quarantine
         )
 
@@ -227,6 +265,7 @@ class Unit:
         books.head = books.ledger.commit(
             books.head, self.entries, ids, self.now, lambda connection: self._write(connection, projections)
         )
+        self._follow_incarnation()
         books.lanes.update(self.lanes)
         books.positions.update(self.positions)
         for key, rows in self.held.items():
@@ -251,6 +290,16 @@ class Unit:
         while len(books.cases) > CASES_CACHED:
             books.cases.popitem(last=False)
 
+    def _follow_incarnation(self) -> None:
+        books = self.books
+        for number, declared in self.declared.items():
+            books.head = books.head._replace(incarnation=number)
+            books.declared = declared
+        for name in self.opened:
+            (books.opening.add if self.lanes[True, name].opening else books.opening.discard)(name)
+        for lane_id, of_lane in self.renumbered.values():
+            books.recent_hashes.pop((lane_id or 0, -(of_lane or 0)), None)
+
     def _write(self, connection: Connection, projections: Sequence[Projection]) -> None:
         upsert(connection, tables.lane, list(self.lanes.values()))
         upsert(connection, tables.position, [(*place, *at) for place, at in self.positions.items()])
@@ -258,9 +307,23 @@ class Unit:
         self._write_held(connection)
         upsert(connection, tables.answer, [(*key, *answered) for key, answered in self.answers.items()])
         upsert(connection, tables.quarantine, self.quarantine)
+        if self.declared or self.renumbered:
+            self._write_incarnation(connection)
         if self.changes:
             for projection in projections:
                 projection.apply(connection, self.changes)
+
+    def _write_incarnation(self, connection: Connection) -> None:
+        rows = [
+            (number, told.first_row, told.reason, milliseconds(told.at), told.settled)
+            for number, told in self.declared.items()
+        ]
+        upsert(connection, tables.incarnation, rows)
+        if self.declared:
+            connection.execute(update(tables.head).values(incarnation=self.incarnation))
+        log = tables.log
+        for row, (lane, number) in self.renumbered.items():
+            connection.execute(update(log).where(log.c.row == row).values(lane=lane, number=number))
 
     def _write_cases(self, connection: Connection) -> None:
         rows, stale, timers = [], [], []

@@ -10,22 +10,39 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from bus import envelope as env
 from bus import receipts
+from bus.adoption import adopt, open_inward
 from bus.answering import Answering, Teller
 from bus.application import Application, place_of
-from bus.books import Books, Lane
+from bus.books import Books, HeldRow, Lane
+from bus.envelope import Malformed
 from bus.errors import Busy, CommandRefused, Fenced, Unavailable
 from bus.failures import Failure, classify
+from bus.holding import ADOPTED, RESTORED
+from bus.incarnation import SETTLE, settle
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
-from bus.receiving import Control, Garbage, Incoming, LaneEvent, Submission, fallbacks, quarantine, receive
+from bus.receiving import (
+    Control,
+    Garbage,
+    Incoming,
+    LaneEvent,
+    Opened,
+    Submission,
+    fallbacks,
+    quarantine,
+    receive,
+)
 from bus.sending import CannotSendError
 from bus.transport import TopicPartition
 from bus.unit import Unit
+from schemas.models import EventsReturned
 
 T = TypeVar("T")
 
@@ -55,6 +72,7 @@ class Sender(Teller, Protocol):
     def offer(self, entries: Sequence[Entry], lanes: Mapping[str, Lane]) -> None: ...
     def rewind(self, lane: str, number: int) -> None: ...
     def closed(self, lane: str, mark: int) -> None: ...
+    def reset(self, lane: Lane) -> None: ...
     def acknowledged(self) -> Mapping[str, int]: ...
 
 
@@ -84,10 +102,14 @@ class Writer:
         self.refuses = False
         """Whether nothing new is taken in, for want of room on the disk; what was taken is still worked off."""
         self._timers_failed = False
+        self._settled_at: datetime | None = None
+        """While restoring: the earliest end."""
+        self._waits = True
+        """Whether cases may be held that waited for the end of a restore."""
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
-        self._answering = Answering(books, application.records.codec, relay, clock)
+        self._answering = Answering(books, application, relay, clock)
 
     # From other threads.
 
@@ -115,6 +137,8 @@ class Writer:
         with self._wake:
             if self._closed:
                 raise Unavailable("the node is stopping")
+            if self.books.restoring:
+                raise Unavailable("恢复未完 / restored, and not yet agreed with its counterparts")
             if len(self._acts) >= QUEUE_ITEMS:
                 raise Busy(f"{QUEUE_ITEMS} acts wait already")
             self._acts.append(act)
@@ -169,11 +193,40 @@ class Writer:
         self._make_sure()
         timers = self._due(now)
         self._answering.restate(now)
+        self._restore(now)
         if not (acts or records or timers or self._moved()):
             return False
         if self._batch(now, timers, acts, records) is not None:
             self._one_by_one(now, timers, acts, records)
         return True
+
+    def _restore(self, now: datetime) -> None:
+        """Law 11: open lanes; once all are agreed, let everything go on."""
+        if self.books.opening or self.books.restoring:
+            self._answering.open(now)
+        if self.books.restoring:
+            self._waits = True
+            if self._settled_at is None:
+                self._settled_at = now + SETTLE
+            lanes = (self.books.lanes[True, name] for name in self.books.opening)
+            if now < self._settled_at or any(lane.opening == RESTORED for lane in lanes):
+                return
+            unit = Unit(self.books, now)
+            settle(unit)
+            try:
+                unit.commit(self._projections)
+            except DBAPIError:
+                self._doubtful = True
+                raise
+        if self._waits and not self._closed:
+            self._waits, self._settled_at = False, None
+            cases = [key for key, rows in self.books.held.items() if any(_given_up(row) for row in rows)]
+            for first in range(0, len(cases), BATCH_ITEMS):
+                self._act(partial(self._release_all, cases[first : first + BATCH_ITEMS]))
+
+    def _release_all(self, cases: Sequence[tuple[str, str]], unit: Unit) -> None:
+        for case in cases:
+            self._application.release(unit, *case)
 
     def _make_sure(self) -> None:
         """A commit that failed may have been written all the same: then we know neither our rows nor our callers."""
@@ -188,7 +241,7 @@ class Writer:
         return min(TICK, until_due)
 
     def _due(self, now: datetime) -> list[tuple[str, str, str, datetime]]:
-        if self.books.next_due is None or self.books.next_due > now:
+        if self.books.next_due is None or self.books.next_due > now or self.books.restoring:
             return []
         timers = self.books.due_timers(now, BATCH_ITEMS)
         if not timers:  # those that are due belong to held cases, or are gone
@@ -323,6 +376,8 @@ class Writer:
         ]
         self.books.fetch_cases(dict.fromkeys(cases))
         keys = [(command.caller, command.key) for command in commands if command.key]
+        if self.books.declared is not None:  # perhaps taken, answered and lost before
+            keys += [("", env.keyed_cause(*key)) for key in keys]
         unit.known_answers = self.books.fetch_answers(list(dict.fromkeys(keys)))
 
     def _timer(self, unit: Unit, stream: str, subject: str, kind: str, due: datetime) -> None:
@@ -365,6 +420,9 @@ class Writer:
                 unit.after.append(lambda: self._observer.received("quarantined", None, record.topic, None))
             case LaneEvent():
                 self._event(unit, incoming)
+            case Opened():
+                open_inward(unit, incoming)
+                unit.move(place, record.offset, "duplicate")  # it takes no number
             case Control():
                 self._hear(unit, incoming, place)
             case Submission():
@@ -385,9 +443,15 @@ class Writer:
         unit.move(place, said.record.offset, "")
         point = unit.mark()
         try:
+            if isinstance(said.data, EventsReturned):
+                adopt(unit, self._application, said.data)
+                return
             problem = receipts.hear(unit, self._application, said.data)
         except DBAPIError:
             raise
+        except Malformed as wrong:
+            unit.take_back(point)
+            problem = str(wrong)
         except Exception as error:  # noqa: BLE001 - it is restated; one lane must not stop the others
             unit.take_back(point)
             problem = f"{said.data.lane}: {place_of(error)}"
@@ -421,7 +485,7 @@ class Writer:
         )
         try:
             self._application.sending.send(
-                unit, ("intake", reply.to[1]), reply, message, command.trace if command else "", 0
+                unit, ("intake", reply.to[1]), reply, message, command.trace if command else "", message.id
             )
         except CannotSendError as error:
             self._alarm(unit, "reply_failed", f"{message.id}: {error}")
@@ -438,7 +502,9 @@ class Writer:
     def _after(self, unit: Unit) -> None:
         """Durable now: let the relay, the senders and the callers know."""
         outward = {name: lane for (is_outward, name), lane in unit.lanes.items() if is_outward}
-        out = [entry for entry in unit.entries if entry.kind is Kind.OUT]
+        for name in unit.opened:
+            self._relay.reset(outward[name])
+        out = [entry for entry in unit.entries if entry.kind is Kind.OUT and entry.lane not in unit.opened]
         if out:
             self._relay.offer(out, outward)
         for lane in outward.values():
@@ -449,6 +515,11 @@ class Writer:
             self._observer.changed(unit.changes)
         for done in unit.after:
             done()
+
+
+def _given_up(row: HeldRow) -> bool:
+    """Whether a held row waited for the end of a restore."""
+    return row.awaits == RESTORED or row.code == ADOPTED
 
 
 def _refusal(failure: Exception) -> Exception:

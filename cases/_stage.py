@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cases import commands
 from cases.clock import LegalClock
-from cases.decision import Decision, Message, View, applied
+from cases.decision import Decision, Message, View, applied, waiting
 from cases.facts import AttentionCleared, AttentionRaised, Claimed, Fact, Released
 from cases.phases import ENDS, PHASE_NAMES, Phase
 from cases.reasons import Refusal, not_applicable, refused
@@ -41,6 +41,18 @@ class Attention(Struct, frozen=True, gc=False):
     reason: str
 
 
+class Adoption(NamedTuple):
+    """What an event of our own, given back after a restore, makes of its case."""
+
+    command: str
+    """What was done: where the case can't take this, the event waits."""
+    act: "Act"
+    told: Phase | None = None
+    """The phase in which the same act was made known by an event to another stage already."""
+    again: "Act" = lambda _stage, _state, _message: applied()
+    """What the event adds then."""
+
+
 class CaseState(Protocol):
     """What the stages' states have in common."""
 
@@ -68,6 +80,7 @@ class Stage(ABC):
     command_type: ClassVar[Any]
     rows: ClassVar[Table]
     folds: ClassVar[Mapping[type[Fact], Fold]]
+    adopts: ClassVar[Mapping[str, Adoption]]
 
     def __init__(self, code: str, directory: Directory) -> None:
         self.code = code
@@ -77,6 +90,9 @@ class Stage(ABC):
 
     def decide(self, state: Any, message: Message) -> Decision:
         """The answer to any message in any state (None: no such case yet). Never raises."""
+        return (self._adopt if message.kind == "adopted" else self._judge)(state, message)
+
+    def _judge(self, state: Any, message: Message) -> Decision:
         kind = _KINDS.get(message.type)
         if message.type not in self._known or kind is None:
             return refused(Refusal.UNKNOWN_TYPE)
@@ -132,6 +148,21 @@ class Stage(ABC):
             return refused(Refusal.TIMER_MOOT)
         zh, en = PHASE_NAMES[state.phase]
         return not_applicable(zh, en, message.type)
+
+    def _adopt(self, state: Any, message: Message) -> Decision:
+        """An event that this stage sent, before its ledger was restored to an earlier state (law 11)."""
+        adoption = self.adopts.get(message.type)
+        if adoption is None or type(message.data).__name__ != message.type:
+            return refused(Refusal.UNKNOWN_TYPE)
+        phase = None if state is None else state.phase
+        try:
+            if (phase, adoption.command) in self.rows:
+                return adoption.act(self, state, message)
+            if phase is not None and phase is adoption.told:
+                return adoption.again(self, state, message)
+        except (Invalid, OverflowError) as error:
+            return refused(Refusal.INVALID, error.field if isinstance(error, Invalid) else "")
+        return waiting("event:", "等待在它之前发生的事 / waits for what came before it")
 
     @abstractmethod
     def _begin(self, fact: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from cases import facts
 from cases._acceptance_state import FOLDS, AcceptanceState, begin
+from cases._adopted import ACCEPTANCE_ADOPTS
 from cases._service import SERVICE_ROWS, delivered, handed_over, mailed, noted
 from cases._stage import Act, Stage, sender, stamp, table
 from cases.clock import legal_day
@@ -267,6 +268,7 @@ class AcceptanceStage(Stage):
     command_type = AcceptanceCommand
     rows = TABLE
     folds = FOLDS
+    adopts = ACCEPTANCE_ADOPTS
 
     def task(self, state: AcceptanceState) -> Task | None:
         """What a work list shows of the case; None if there is nothing to do here."""

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from schemas import Event
 
-MessageKind = Literal["event", "command", "timer", "told"]
-"""Where a message comes from: an inbox, a person or system, the clock, or a receipt that told of a refusal."""
+MessageKind = Literal["event", "command", "timer", "told", "adopted"]
+"""Where a message comes from: an inbox, a person or system, the clock, a receipt that told of a refusal, or a receiver
+who gives back an event of ours that we lost (its `source` is that receiver)."""
 
 
 class Message(Protocol):

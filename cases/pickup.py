@@ -5,6 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from cases import commands, facts
+from cases._adopted import PICKUP_ADOPTS
 from cases._pickup_state import FOLDS, PickupState, begin
 from cases._stage import Act, Stage, claim, release, sender, stamp, table
 from cases.collection_code import MAX_WRONG_CODES, code_matches
@@ -180,6 +181,7 @@ class PickupStage(Stage):
     command_type = commands.PickupCommand
     rows = TABLE
     folds = FOLDS
+    adopts = PICKUP_ADOPTS
 
     def task(self, state: PickupState) -> Task | None:
         """What a work list shows of the case; None if there is nothing to do here."""

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from cases import facts
+from cases._adopted import REVIEW_ADOPTS
 from cases._review_acceptance import (
     accept,
     accept_after_lapse,
@@ -104,6 +105,7 @@ class ReviewStage(Stage):
     command_type = ReviewCommand
     rows = TABLE
     folds = FOLDS
+    adopts = REVIEW_ADOPTS
 
     def task(self, state: ReviewState) -> Task | None:
         """What a work list shows of the case; None if there is nothing to do here."""

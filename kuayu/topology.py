@@ -33,6 +33,15 @@ class DirectoryTopology:
     def partitions(self, topic: str) -> int:
         return self._partitions.get(topic, 0)
 
+    def reachable(self, stage: str) -> dict[str, int]:
+        to = {
+            route.inbox
+            for entry in self._catalogue.events.values()
+            for route in entry.routes
+            if stage in self._catalogue.senders(route) and route.inbox in self._catalogue.stages
+        }
+        return {topic: count for topic, count in self._partitions.items() if topic.split(".")[1] in to}
+
     def may_send(self, event: str, stage: str, to: str) -> bool | None:
         key = (event, stage, to)
         found = self._allowed.get(key)

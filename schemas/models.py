@@ -41,10 +41,12 @@ __all__ = [
     "DocumentKind",
     "DutyStart",
     "EVENTS",
+    "EventsReturned",
     "FormField",
     "Ground",
     "HandlingMode",
     "ItemRef",
+    "LaneOpened",
     "LimitExtended",
     "Material",
     "MaterialForm",
@@ -59,6 +61,7 @@ __all__ = [
     "Remedy",
     "ResendRequested",
     "ReturnReason",
+    "ReturnedEvent",
     "SubmissionAnswered",
     "SupplementProvided",
     "SupplementRequested",
@@ -367,6 +370,16 @@ class ReturnReason(StrEnum):
     DAMAGED = "damaged"
 
 
+class ReturnedEvent(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event as it was on the wire."""
+    head: bytes
+    """Its headers' values in their fixed order, a line each, UTF-8."""
+    lane_hash: bytes
+    """Running hash of the lane at this event."""
+    body: bytes
+    """The body, with its schema id before it; it may hold personal data."""
+
+
 class Suspension(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A time in which the clock stood still."""
     since: Instant
@@ -655,6 +668,42 @@ class ClockSuspended(Event, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """End named in the notice."""
 
 
+class EventsReturned(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The receiver's answer to LaneOpened: how far it holds the lane, and the events after the number named, or the first of them; the sender opens the lane again for the next."""
+    lane: str
+    """Name of the lane."""
+    incarnation: Long
+    """The incarnation that was opened."""
+    after: Long
+    """The number that the first of the events follows."""
+    events: tuple[ReturnedEvent, ...] = ()
+    """The next events of the lane, in order."""
+    to_number: Long
+    """The last number that the receiver holds."""
+    hash_at_to: bytes
+    """Running hash of the lane at that number."""
+    receiver_incarnation: Long
+    """Incarnation of the receiver."""
+    receiver_row: Long
+    """Receiver's row number when it answered."""
+    issued_at: Instant
+    """When it was issued."""
+
+
+class LaneOpened(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The sender of a lane begins a new incarnation of it, after a restore; the receiver ends all older ones and returns what it holds after the number named."""
+    lane: str
+    """Name of the lane."""
+    incarnation: Long
+    """The new incarnation of the sender."""
+    after: Long
+    """The last receipted number that the sender knows of; 0 for none."""
+    hash_at_after: bytes
+    """Running hash of the lane at that number; 32 zero bytes for none."""
+    issued_at: Instant
+    """When it was issued."""
+
+
 class LimitExtended(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """延期: another limit, with the head's approval and reasons."""
     days: Int
@@ -778,6 +827,8 @@ EVENTS: Mapping[str, type[Event]] = {
     "kuayu.CertificateReturned": CertificateReturned,
     "kuayu.ClockResumed": ClockResumed,
     "kuayu.ClockSuspended": ClockSuspended,
+    "kuayu.EventsReturned": EventsReturned,
+    "kuayu.LaneOpened": LaneOpened,
     "kuayu.LimitExtended": LimitExtended,
     "kuayu.Receipt": Receipt,
     "kuayu.ResendRequested": ResendRequested,

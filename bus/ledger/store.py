@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from bus.errors import Fenced
-from bus.ledger import merkle
+from bus.ledger import locks, merkle
 from bus.ledger.entry import Entry, Kind, decode, encode
 from bus.ledger.tables import batch, case, head, lane, log, metadata
 
@@ -78,6 +78,7 @@ class Ledger:
         benchmark runs only.
         """
         self.engine = _engine(url, synchronous)
+        self._let_go: Callable[[], None] | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -94,7 +95,10 @@ class Ledger:
 
         Raises:
             Fenced: another process claimed it at the same moment.
+            BlockingIOError: it is being restored.
         """
+        if self._let_go is None:
+            self._let_go = locks.share(self.engine)
         with self.engine.begin() as connection:
             row = connection.execute(select(head)).one_or_none()
             if row is None:
@@ -167,6 +171,9 @@ class Ledger:
         return new
 
     def close(self) -> None:
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
         self.engine.dispose()
 
     # Reads that several parts share.

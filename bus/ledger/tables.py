@@ -29,6 +29,16 @@ head = Table(
     Column("incarnation", BigInteger, nullable=False),
 )
 
+incarnation = Table(
+    "incarnation",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("settled", Boolean, nullable=False),  # all that was said is known again
+)
+
 batch = Table(
     "batch",
     metadata,
@@ -69,6 +79,9 @@ lane = Table(
     Column("peer_incarnation", BigInteger, nullable=False),
     Column("peer_row", BigInteger, nullable=False),
     Column("stopped", String, nullable=False),  # why, or empty
+    Column(
+        "opening", String, nullable=False, server_default=""
+    ),  # outward, in a new incarnation: why, or empty
     UniqueConstraint("outward", "name", "incarnation"),
 )
 

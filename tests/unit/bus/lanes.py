@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from bus import Answer, Command, Engine, Fenced, Message, Unavailable
+from bus import envelope as env
 from bus.envelope import LaneName
 from bus.ledger import Entry, Kind, Ledger, tables
 from bus.transport import MemoryBroker, MemoryTransport, TopicPartition, TopicSpec, TransportError
@@ -55,6 +56,14 @@ class Watched:
         """How many acts took effect, by case."""
         self.refusals_told = 0
         self.frozen: list[Engine] = []
+        self.backup: Path | None = None
+
+    def forget(self) -> None:
+        """Read everything again: another history is in the place of this one."""
+        fresh = Watched(self.node)
+        fresh.ledger.close()
+        for name in ("row", "sent", "taken", "by_row", "settled", "places", "acts", "refusals_told"):
+            setattr(self, name, getattr(fresh, name))
 
     def read(self) -> None:
         query = select(tables.log.c.entry).where(tables.log.c.row > self.row).order_by(tables.log.c.row)
@@ -63,6 +72,9 @@ class Watched:
             match entry.kind:
                 case Kind.OUT:
                     lane = self.sent.setdefault(entry.lane, [])
+                    del lane[
+                        entry.number - 1 :
+                    ]  # after a restore, numbers of what nobody had taken are given anew
                     lane.append(entry)
                     assert entry.number == len(lane)
                 case Kind.IN:
@@ -74,7 +86,7 @@ class Watched:
                     assert entry.number == len(lane_taken), "taken twice, or a number was jumped"
                     self.by_row[entry.row] = entry.lane, entry.number
                     self._settle(entry.lane, entry.number, entry.outcome)
-                case Kind.LOCAL if entry.cause:
+                case Kind.LOCAL if entry.cause in self.by_row:
                     name, number = self.by_row[entry.cause]
                     before = self.taken[name][number - 1]
                     assert before.status not in FINAL, "decided twice"
@@ -104,6 +116,15 @@ class Watched:
         return {row.name: (row.number, row.cursor, row.mark, said.get(row.id, {})) for row in lanes}
 
 
+def submit(watched: Watched, command: Command) -> Future[Answer]:
+    try:
+        return watched.node.engine.writer.submit(command)
+    except Unavailable as wait:
+        put_off: Future[Answer] = Future()
+        put_off.set_exception(wait)
+        return put_off
+
+
 class Lanes:
     def __init__(self) -> None:
         shm = Path("/dev/shm")  # noqa: S108 (only this machine's tests write there, in a folder of their own)
@@ -116,6 +137,8 @@ class Lanes:
         self.damaged: set[str] = set()
         """Topics that lost records, or were made anew."""
         self.moods: dict[tuple[str, str], str] = {}
+        self.restored = False
+        """Whether a backup was ever put in a ledger's place."""
         self.keys = 0
         self.acts: dict[str, tuple[Watched, Command, Future[Answer]]] = {}
         """Those that were not answered yet, by idempotency key."""
@@ -175,7 +198,7 @@ class Lanes:
             key=key,
             caller="hall",
         )
-        self.acts[key] = (watched, command, watched.node.engine.writer.submit(command))
+        self.acts[key] = (watched, command, submit(watched, command))
 
     def step(self, at: int, part: str) -> None:
         self._step(self.watched[at], part)
@@ -236,11 +259,33 @@ class Lanes:
 
     def mend(self, at: int, case: str, *, refuse: bool) -> None:
         node = self.watched[at].node
+        if node.engine.books.restoring:
+            return
         if refuse:
             node.engine.mending.refuse(node.stream, case, "operator", "wrong", "不可 / wrong")
         else:
             self.moods.pop((node.stream, case), None)
             node.engine.mending.release(node.stream, case)
+
+    def back_up(self, at: int) -> None:
+        watched = self.watched[at]
+        watched.backup = watched.node.back_up()
+
+    def restore(self, at: int) -> None:
+        """The ledger is lost, and its last backup is put in its place."""
+        watched = self.watched[at]
+        if watched.backup is None:
+            return
+        self.restored = True
+        self.broker.start()
+        for engine in watched.frozen:
+            engine.ledger.close()
+        watched.frozen.clear()
+        watched.ledger.engine.dispose()
+        self.clock.move(seconds=1)
+        watched.node.restore(watched.backup)
+        self._wire(watched)
+        watched.forget()
 
     # How it is run.
 
@@ -297,7 +342,7 @@ class Lanes:
         self._answers()
         for watched in self.watched:
             watched.read()  # asserts numbers without gaps, one decision for each, and case order
-        for watched in self.watched:
+        for watched in self.watched if not self.restored else ():  # else only the end counts
             for name, (number, cursor, mark, exceptions) in watched.knows().items():
                 fates = self._receiver(name).taken.get(name, [])
                 assert number == len(watched.sent[name])
@@ -355,6 +400,8 @@ class Lanes:
     def _known(self) -> str:
         """What a sender does not know yet as it is; empty if there is nothing."""
         for watched in self.watched:
+            if watched.node.engine.books.restoring or watched.node.engine.books.opening:
+                return f"{watched.node.stream} is not yet agreed on what was said"
             for name, (number, cursor, mark, exceptions) in watched.knows().items():
                 fates = self._receiver(name).taken.get(name, [])
                 if (cursor, mark, len(fates)) != (number, number, number):
@@ -368,7 +415,7 @@ class Lanes:
         self.moods.clear()
         for _ in range(len(self.acts)):
             for key, (watched, command, _) in list(self.acts.items()):
-                self.acts[key] = watched, command, watched.node.engine.writer.submit(command)
+                self.acts[key] = watched, command, submit(watched, command)
             self._step_all()
             self._answers()
         for watched in self.watched:
@@ -392,17 +439,36 @@ class Lanes:
             node = watched.node
             assert node.engine.books.held == {}
             assert {fate.status for fates in watched.taken.values() for fate in fates} <= set(FINAL)
-            for case in CASES:
-                assert watched.acts.get(case, 0) == self.done.get((node.stream, case), 0)
-            refused = [
-                f for lane in watched.sent for f in self._receiver(lane).taken[lane] if f.status == "refused"
-            ]
-            assert watched.refusals_told == len(refused)
+            if self.restored:
+                self._check_agreed(watched)
+            else:
+                self._check_told(watched)
             self._check_sums(watched)
             before = self._projections(node.ledger)
             assert node.problems() == []
             rebuild(node.ledger, node.engine.records, [])
             assert self._projections(node.ledger) == before
+
+    def _check_told(self, watched: Watched) -> None:
+        for case in CASES:
+            assert watched.acts.get(case, 0) == self.done.get((watched.node.stream, case), 0)
+        refused = [
+            f for lane in watched.sent for f in self._receiver(lane).taken[lane] if f.status == "refused"
+        ]
+        assert watched.refusals_told == len(refused)
+
+    def _check_agreed(self, watched: Watched) -> None:
+        """After a restore: both hold the same of each lane, and nothing twice."""
+        records = watched.node.engine.records
+        for name, sent in watched.sent.items():
+            taken = self._receiver(name).taken.get(name, [])
+            assert [entry.lane_hash for entry in sent] == [fate.lane_hash for fate in taken]
+            said = [
+                (e.subject, records.event(e, env.read(e.head)).reason)
+                for e in sent
+                if e.type != env.TOMBSTONE
+            ]
+            assert len(said) == len(set(said)), "said twice"
 
     def _check_sums(self, watched: Watched) -> None:
         """Law 5: what was read is what became of it; a topic that lost records has only that much less."""

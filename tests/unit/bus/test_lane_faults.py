@@ -148,7 +148,7 @@ def test_a_case_that_cannot_be_told_stops_neither_its_lane_nor_is_it_forgotten(p
     assert exceptions(pair.ask, "1-a") == {1: "refused"}
 
 
-@pytest.mark.parametrize("number", [-1, 0, 3])
+@pytest.mark.parametrize("number", [-1, 0])
 def test_a_request_for_numbers_that_never_were_is_an_alarm(pair: Pair, number: int) -> None:
     pair.ask.act("1-a")
     pair.settle()

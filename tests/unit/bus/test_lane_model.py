@@ -34,7 +34,7 @@ SEED = int(os.environ.get("KUAYU_MODEL_SEED", "1"))
 LONGER = "KUAYU_MODEL_EXAMPLES" in os.environ
 PATIENCE = 36_000 if LONGER else 300
 """Seconds until pytest gives up."""
-KINDS = ("broker", "records", "ledger", "process", "cases")
+KINDS = ("broker", "records", "ledger", "process", "cases", "backups")
 """Of faults. An example has some of them: what one kind does is else soon covered up by another."""
 MOVES = (0.3, 1, 5, 25, 61, 1000)
 """Seconds that the clock moves."""
@@ -142,6 +142,16 @@ class LaneMachine(RuleBasedStateMachine):
     def mend(self, at: int, case: str, refuse: bool) -> None:  # noqa: FBT001 (hypothesis names it)
         self.lanes.mend(at, case, refuse=refuse)
 
+    @precondition(lambda self: "backups" in self.kinds)
+    @rule(at=nodes)
+    def back_up(self, at: int) -> None:
+        self.lanes.back_up(at)
+
+    @precondition(lambda self: "backups" in self.kinds)
+    @rule(at=nodes)
+    def restore(self, at: int) -> None:
+        self.lanes.restore(at)
+
     @invariant()
     def nothing_twice_nothing_too_early(self) -> None:
         self.lanes.check()
@@ -200,6 +210,10 @@ FAULTS: Mapping[str, Sequence[tuple[int, Do]]] = {
         (1, lambda lanes, _c, at: lanes.freeze(at)),
         (2, lambda lanes, c, _: lanes.frozen_return(c.choice(PARTS))),
         (4, lambda lanes, c, at: lanes.send_fault(at, c.choice(get_args(SendFault)))),
+    ),
+    "backups": (
+        (2, lambda lanes, _c, at: lanes.back_up(at)),
+        (1, lambda lanes, _c, at: lanes.restore(at)),
     ),
     "cases": (
         (1, lambda lanes, c, at: lanes.change_mood(at, c.choice(CASES), c.choice(MOODS))),

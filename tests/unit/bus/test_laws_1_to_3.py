@@ -151,7 +151,8 @@ def test_law_3_the_same_number_with_other_contents_stops_the_lane(pair: Any) -> 
     pair.ask.restart()
     pair.clock.move(seconds=5)
     pair.ask.act("1-a")
-    pair.settle()
+    pair.ask.engine.relay.step(0)
+    pair.answer.step()
     stopped = pair.answer.engine.books.lanes[False, lane.name]
     assert stopped.stopped
     assert "lane_stopped" in pair.answer.observed.kinds()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bus import Answer, Command, Engine, Ledger, Message, Projection
+from bus.backup import back_up, put_back
 from bus.books import Lane
 from bus.envelope import partition_of
 from bus.transport import MemoryBroker, MemoryTransport
@@ -134,6 +135,8 @@ class Stage:
             return Decided("applied", facts=(Noted("send"),), out=out)
         if message.kind == "event":
             return Decided("applied", facts=(Noted((data.reason or "").strip()),))
+        if message.kind == "adopted":
+            return Decided("applied", facts=(Noted(f"adopted:{data.reason}"),))
         return Decided("applied", facts=(Noted(f"{message.kind}:{message.type}"),))
 
     def evolve(self, state: State | None, fact: Noted) -> State:
@@ -154,6 +157,10 @@ class Topology:
     def partitions(self, topic: str) -> int:
         return self.topics.get(topic, 0)
 
+    def reachable(self, stage: str) -> dict[str, int]:
+        to = "answer" if stage == "ask" else "ask"
+        return {topic: n for topic, n in self.topics.items() if topic.split(".")[1] == to}
+
     def may_send(self, event: str, stage: str, to: str) -> bool | None:
         if event == "Newer":
             return None
@@ -164,6 +171,8 @@ class Node:
     """A ledger with its engine, which can be stopped at any moment and built anew."""
 
     def __init__(self, folder: Path, broker: MemoryBroker, stage: Stage, clock: Clock) -> None:
+        self.folder = folder
+        self.backups = 0
         self.url = f"sqlite:///{folder}/{stage.stage}-{stage.code}.db"
         self.broker = broker
         self.stage = stage
@@ -208,6 +217,19 @@ class Node:
 
     def restart(self) -> None:
         self.kill()
+        self.open()
+
+    def back_up(self) -> Path:
+        """A backup of the ledger, taken while the node runs."""
+        self.backups += 1
+        file = self.folder / f"{self.stage.stage}-{self.stage.code}.{self.backups}.backup"
+        back_up(self.ledger, file)
+        return file
+
+    def restore(self, file: Path) -> None:
+        """Put a backup in the ledger's place, and start again."""
+        self.kill()
+        put_back(file, self.url, self.clock.now())
         self.open()
 
     def lane(self, *, outward: bool, case: str) -> Lane:

@@ -1,0 +1,84 @@
+"""Law 11, declaring: a ledger that was restored, or may have lost commits, begins a new incarnation.
+
+Before any other commit, and with all its outward lanes to be opened anew (`adoption`). Until every one is agreed
+with its receiver nothing is decided: events are taken and wait, acts are put off, timers do not ring.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from bus.books import Incarnation, Lane
+from bus.envelope import LaneName
+from bus.errors import Fenced
+from bus.holding import RESTORED
+from bus.ledger import Head, Ledger, milliseconds, tables, upsert
+from bus.sending import UNRECEIPTED
+from bus.unit import Unit
+
+BEHIND = "receiver_behind"
+"""Why a lane is being opened: its receiver ended an incarnation at a lower number than it told before."""
+
+SETTLE = timedelta(seconds=5)
+"""At least so long nothing is decided: receivers on lanes that the backup does not know may give events back."""
+
+
+def next_incarnation(head: Head, lanes: Iterable[Lane], now: datetime) -> int:
+    """Higher than all we know, and than any that a lost history may have declared: seconds since 1970."""
+    known = max((lane.incarnation for lane in lanes if lane.outward), default=0)
+    return max(head.incarnation + 1, known + 1, int(now.timestamp()))
+
+
+def declare(unit: Unit, reason: str) -> None:
+    """Begin a new incarnation of this ledger with this commit, and open all its lanes anew."""
+    lanes = list((unit.books.lanes | unit.lanes).values())
+    number = next_incarnation(unit.books.head, lanes, unit.now)
+    unit.declare(Incarnation(number, unit.next_row, reason, unit.now, settled=False))
+    for lane in lanes:
+        if lane.outward:
+            unit.open_lane(reopened(lane, number, RESTORED))
+
+
+def declare_offline(ledger: Ledger, now: datetime, reason: str) -> Incarnation:
+    """The same for a ledger that no node has open, in one transaction.
+
+    Raises:
+        Fenced: a node wrote meanwhile.
+        LookupError: the ledger was never used, so there is nothing that could be lost.
+    """
+    head = ledger.head()
+    if head is None:
+        raise LookupError("the ledger was never used")
+    lanes = [Lane(*row) for row in ledger.lanes(outward=True)]
+    number = next_incarnation(head, lanes, now)
+    declared = Incarnation(number, head.next_row, reason, now, settled=False)
+    with ledger.engine.begin() as connection:
+        found = connection.execute(
+            update(tables.head)
+            .where(tables.head.c.epoch == head.epoch, tables.head.c.chain == head.chain)
+            .values(epoch=head.epoch + 1, incarnation=number),
+        )
+        if found.rowcount != 1:
+            raise Fenced("a node writes to this ledger")
+        upsert(connection, tables.lane, [reopened(lane, number, RESTORED) for lane in lanes])
+        row = (number, head.next_row, reason, milliseconds(now), False)
+        upsert(connection, tables.incarnation, [row])
+    return declared
+
+
+def reopened(lane: Lane, incarnation: int, why: str) -> Lane:
+    """The lane in a newer incarnation, to be opened if its receiver gives receipts."""
+    receipted = LaneName.parse(lane.name).topic.split(".")[1] not in UNRECEIPTED
+    return lane._replace(incarnation=incarnation, opening=why if receipted else "", stopped="")
+
+
+def reopen(unit: Unit, lane: Lane) -> None:
+    """Open one lane anew: its receiver went back behind the beginning of this incarnation."""
+    unit.open_lane(reopened(lane, lane.incarnation + 1, BEHIND))
+
+
+def settle(unit: Unit) -> None:
+    """All that was said is known again."""
+    if unit.books.declared is not None:
+        unit.declare(unit.books.declared._replace(settled=True))

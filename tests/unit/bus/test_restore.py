@@ -1,0 +1,365 @@
+"""Law 11: a sender, a receiver or both restored from a backup agree on what was said; nothing is lost or doubled."""
+
+from pathlib import Path
+
+import pytest
+
+from bus import Message, Unavailable
+from bus import envelope as env
+from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State
+
+TOPIC, BACK = "kuayu.answer.2", "kuayu.ask.1"
+
+
+def agree(pair: Pair, rounds: int = 4) -> None:
+    """Let both talk until nothing is left to be said."""
+    for _ in range(rounds):
+        pair.settle()
+        pair.clock.move(seconds=6)
+    pair.clock.move(minutes=16)  # lanes without news are probed
+    pair.settle()
+    pair.settle()
+
+
+def same(pair: Pair, case: str = "1-a") -> list[str]:
+    """What both hold of the lane of a case, which must be the same; its events' bodies."""
+    out = pair.ask.lane(outward=True, case=case)
+    taken = pair.answer.engine.books.lanes[False, out.name]
+    said = pair.ask.ledger.lane_entries(out.id, 1, out.number)
+    held = pair.answer.ledger.lane_entries(taken.id, 1, taken.number)
+    assert [(e.number, e.lane_hash, e.id) for e in said] == [(e.number, e.lane_hash, e.id) for e in held]
+    assert (out.number, out.hash, out.mark, out.opening) == (taken.number, taken.hash, taken.number, "")
+    return [pair.answer.engine.records.event(e, env.read(e.head)).reason for e in held]
+
+
+def reply(_state: State | None, message: Message) -> Decided | None:
+    """Of the answering stage: say back what was said."""
+    if message.kind != "event":
+        return None
+    event = message.data
+    return Decided("applied", facts=(Noted(event.reason),), out=(Out(("ask", "1"), event, 1),))
+
+
+def test_a_restored_sender_takes_back_what_its_receiver_holds(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(times=2, note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    assert pair.ask.notes("1-a") == ("send",)
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "lost1"]
+    assert pair.ask.notes("1-a") == ("send", "adopted:lost0", "adopted:lost1")
+    pair.ask.act("1-a", Send(note="after"))
+    agree(pair)
+    assert pair.answer.notes("1-a") == ("before0", "lost0", "lost1", "after0")
+    assert same(pair)[-1] == "after0"
+
+
+def test_nothing_is_decided_before_everything_is_known(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    for _ in range(3):  # its receiver is away
+        pair.ask.step()
+        pair.clock.move(seconds=10)
+    with pytest.raises(Unavailable):
+        pair.ask.act("1-a", Send(note="hasty"))
+    agree(pair)
+    pair.ask.act("1-a", Send(note="after"))
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "after0"]
+
+
+def test_what_its_receiver_does_not_hold_is_issued_again_under_the_same_ids(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="taken"))
+    pair.settle()
+    pair.broker.hold(100, TOPIC)
+    pair.ask.act("1-a", Send(times=2, note="on.its.way"))
+    pair.ask.step()
+    backup = pair.ask.back_up()
+    lane = pair.ask.lane(outward=True, case="1-a")
+    ids = [entry.id for entry in pair.ask.ledger.lane_entries(lane.id, 2, 3)]
+    pair.ask.restore(backup)
+    pair.broker._fates.clear()
+    agree(pair)
+    pair.broker.release()  # what the lost history had sent arrives, and counts no more
+    agree(pair)
+    assert same(pair) == ["taken0", "on.its.way0", "on.its.way1"]
+    assert [entry.id for entry in pair.ask.ledger.lane_entries(lane.id, 2, 3)] == ids
+    assert pair.answer.notes("1-a") == ("taken0", "on.its.way0", "on.its.way1")
+
+
+def test_what_arrives_late_of_a_lost_history_is_dropped(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.broker.hold(100, TOPIC)
+    pair.ask.act("1-a", Send(note="never.arrived"))
+    pair.ask.step()
+    pair.ask.restore(backup)
+    pair.broker._fates.clear()
+    agree(pair)
+    pair.ask.act("1-a", Send(note="after"))
+    pair.settle()
+    pair.broker.release()
+    agree(pair)
+    assert same(pair) == ["before0", "after0"]
+    assert pair.answer.engine.books.lanes[False, pair.ask.lane(outward=True, case="1-a").name].stopped == ""
+
+
+def test_a_lane_that_the_backup_does_not_know_is_given_back_too(pair: Pair) -> None:
+    pair.ask.act("1-d", Send(note="elsewhere"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    agree(pair)
+    assert same(pair) == ["lost0"]
+    assert pair.ask.notes("1-a") == ("adopted:lost0",)
+
+
+def test_an_input_whose_outputs_were_adopted_produces_none(pair: Pair) -> None:
+    pair.answer.stage.rule = reply
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.answer.back_up()
+    pair.ask.act("1-a", Send(times=2, note="lost"))
+    pair.settle()
+    assert pair.ask.notes("1-a") == ("send", "before0", "send", "lost0", "lost1")
+    pair.answer.restore(backup)
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "lost1"]
+    assert pair.ask.notes("1-a") == ("send", "before0", "send", "lost0", "lost1")
+    assert pair.answer.engine.books.held == {}
+    pair.ask.act("1-a", Send(note="after"))
+    agree(pair)
+    assert pair.ask.notes("1-a")[-2:] == ("send", "after0")
+
+
+def test_an_act_that_is_repeated_with_its_key_after_a_restore_is_not_done_again(pair: Pair) -> None:
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"), key="k", caller="hall", digest=b"d")
+    pair.settle()
+    pair.ask.restore(backup)
+    agree(pair)
+    answer = pair.ask.act("1-x", Send(note="lost"), key="k", caller="hall", digest=b"d")
+    assert (answer.case, answer.repeated) == ("1-a", True)
+    agree(pair)
+    assert same(pair) == ["lost0"]
+
+
+def test_of_an_input_only_what_was_not_said_before_is_sent(pair: Pair) -> None:
+    """It caused two events on two lanes; one of them had left before the ledger was lost."""
+    other = pair.add("ask", "2")
+
+    def both(_state: State | None, message: Message) -> Decided | None:
+        if message.kind != "event":
+            return None
+        outs = (Out(("ask", "1"), message.data, 1), Out(("ask", "2"), message.data, 1))
+        return Decided("applied", facts=(Noted(message.data.reason),), out=outs)
+
+    backup = pair.answer.back_up()
+    pair.answer.stage.rule = both
+    pair.broker.refuse(100, "kuayu.ask.2")
+    pair.ask.act("1-a", Send(note="n"))
+    pair.settle()
+    pair.broker._fates.clear()
+    pair.answer.restore(backup)
+    for _ in range(4):
+        agree(pair)
+        for _ in range(5):
+            other.step()
+    assert pair.ask.notes("1-a") == ("send", "n0")
+    assert other.notes("1-a") == ("n0",)
+    other.kill()
+
+
+def test_a_restored_receiver_reads_again_and_doubles_nothing(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.answer.back_up()
+    pair.ask.act("1-a", Send(times=3, note="lost"))
+    pair.settle()
+    pair.answer.restore(backup)
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "lost1", "lost2"]
+    assert pair.answer.notes("1-a") == ("before0", "lost0", "lost1", "lost2")
+
+
+def test_a_restored_receiver_is_sent_again_what_expired_meanwhile(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.answer.back_up()
+    pair.ask.act("1-a", Send(times=3, note="lost"))
+    pair.settle()
+    expire(pair)
+    pair.answer.restore(backup)
+    pair.answer.step()
+    pair.answer.step()
+    pair.ask.step()
+    assert pair.ask.lane(outward=True, case="1-a").mark == 1  # open again, at once
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "lost1", "lost2"]
+
+
+def test_both_restored_keep_what_kafka_still_has(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backups = pair.ask.back_up(), pair.answer.back_up()
+    pair.ask.act("1-a", Send(times=2, note="lost"))
+    pair.settle()
+    pair.ask.restore(backups[0])
+    pair.answer.restore(backups[1])
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "lost1"]
+    assert pair.ask.notes("1-a") == ("send", "adopted:lost0", "adopted:lost1")
+
+
+def test_both_restored_agree_that_what_nobody_has_was_never_said(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backups = pair.ask.back_up(), pair.answer.back_up()
+    pair.ask.act("1-a", Send(times=2, note="lost"))
+    pair.settle()
+    expire(pair)
+    pair.ask.restore(backups[0])
+    pair.answer.restore(backups[1])
+    agree(pair)
+    pair.ask.act("1-a", Send(note="after"))
+    agree(pair)
+    assert same(pair) == ["before0", "after0"]
+
+
+def test_a_receiver_restored_further_back_than_the_opening_names_is_sent_the_rest_first(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="a"))
+    pair.settle()
+    receiver = pair.answer.back_up()
+    pair.ask.act("1-a", Send(note="b"))
+    pair.settle()
+    sender = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="c"))
+    pair.settle()
+    expire(pair)
+    pair.ask.restore(sender)
+    pair.answer.restore(receiver)
+    agree(pair)
+    assert same(pair) == ["a0", "b0"]
+
+
+def test_restored_twice_from_the_same_backup(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="first"))
+    pair.settle()
+    pair.ask.restore(backup)
+    agree(pair)
+    pair.ask.act("1-a", Send(note="second"))
+    pair.settle()
+    first = pair.ask.engine.books.head.incarnation
+    pair.ask.restore(backup)
+    assert pair.ask.engine.books.head.incarnation > first
+    agree(pair)
+    assert same(pair) == ["before0", "first0", "second0"]
+    assert pair.ask.notes("1-a") == ("send", "adopted:first0", "adopted:second0")
+
+
+def test_a_receiver_that_ended_an_incarnation_and_went_back_behind_it_is_told_all_again(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(times=2, note="before"))
+    pair.settle()
+    receiver, sender = pair.answer.back_up(), pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    pair.ask.restore(sender)
+    agree(pair)
+    pair.ask.act("1-a", Send(note="after"))
+    agree(pair)
+    expire(pair)
+    pair.answer.restore(receiver)
+    agree(pair)
+    assert same(pair) == ["before0", "before1", "lost0", "after0"]
+
+
+def test_many_lost_events_come_back_in_several_answers(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.adoption.RETURN_EVENTS", 3)
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(times=8, note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    agree(pair)
+    assert same(pair) == ["before0", *(f"lost{i}" for i in range(8))]
+
+
+def test_a_crash_while_events_come_back_changes_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.adoption.RETURN_EVENTS", 1)
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(times=4, note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    for _ in range(8):
+        pair.ask.step()
+        pair.answer.step()
+        pair.ask.restart()
+        pair.clock.move(seconds=1)
+    agree(pair)
+    assert same(pair) == ["before0", *(f"lost{i}" for i in range(4))]
+    assert pair.ask.notes("1-a") == ("send", *(f"adopted:lost{i}" for i in range(4)))
+
+
+# Found out without being told.
+
+
+def put_back_silently(node: Node, backup: Path) -> None:
+    """As somebody does who copies the file himself: no incarnation is declared."""
+    node.kill()
+    place = Path(node.url.removeprefix("sqlite:///"))
+    for suffix in ("-wal", "-shm"):
+        place.with_name(place.name + suffix).unlink(missing_ok=True)
+    place.write_bytes(backup.read_bytes())
+    node.open()
+
+
+def test_a_receipt_for_a_number_that_we_do_not_know_declares_an_incarnation(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(times=2, note="lost"))
+    pair.settle()
+    put_back_silently(pair.ask, backup)
+    agree(pair)
+    agree(pair)
+    assert pair.ask.engine.books.head.incarnation > 1
+    assert same(pair) == ["before0", "lost0", "lost1"]
+    assert pair.ask.notes("1-a") == ("send", "adopted:lost0", "adopted:lost1")
+
+
+def test_a_ledger_that_went_on_before_it_found_out_says_the_new_behind_the_old(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(times=2, note="lost"))
+    pair.settle()
+    put_back_silently(pair.ask, backup)
+    pair.clock.move(seconds=1)
+    pair.ask.act("1-a", Send(times=3, note="new"))
+    agree(pair)
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "lost1", "new0", "new1", "new2"]
+    assert pair.answer.notes("1-a") == ("before0", "lost0", "lost1", "new0", "new1", "new2")
+    assert not any(lane.stopped for lane in pair.answer.engine.books.lanes.values())
+
+
+def expire(pair: Pair) -> None:
+    for topic in (TOPIC, BACK):
+        for partition in (0, 1):
+            pair.broker.delete_records(topic, partition, len(pair.broker.records(topic, partition)))
