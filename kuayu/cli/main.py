@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from kuayu.cli import audit, broker, directory, held, schemas, topics
+from kuayu.cli import audit, broker, directory, held, ledger, schemas, topics
 
 EXTRAS = {
     "jgo": "broker",
@@ -29,6 +29,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(directory.app, name="directory")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(held.app, name="held")
 app.command()(audit.audit)
 

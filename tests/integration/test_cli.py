@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import update
 from typer.testing import CliRunner
 
+from bus import Ledger
+from bus.ledger import tables
 from bus.transport import MemoryBroker, MemoryTransport
 from jurisdictions import load_directory
 from kuayu.cli import app
@@ -33,6 +36,7 @@ COMMANDS = [
     "schemas",
     "directory",
     "held",
+    "ledger",
 ]
 
 
@@ -161,3 +165,56 @@ def test_a_wrong_key_and_a_broken_file_are_named(node: tuple[str, str, Path]) ->
     (folder / "one.json").write_text(case, encoding="utf-8")
     stranger = run("send", str(folder / "one.json"), "--to", url, "--api-key", "not-a-key")
     assert stranger.exit_code == 2
+
+
+def test_a_ledger_is_backed_up_while_its_node_runs_and_put_back_when_none_does(
+    node: tuple[str, str, Path],
+) -> None:
+    url, key, folder = node
+    case = json.loads((Path(__file__).parents[2] / "docs" / "first-case.json").read_text("utf-8"))
+    file, backup = folder / "cases.json", folder / "430200.backup"
+    file.write_text(json.dumps([case], ensure_ascii=False), encoding="utf-8")
+    here = {"KUAYU_DATA": str(folder)}
+    assert run("send", str(file), "--to", url, "--api-key", key).exit_code == 0
+    made = run("ledger", "backup", "430200", str(backup), **here)
+    assert made.exit_code == 0, made.output
+    assert "2 rows, 0 problems" in made.output
+    assert run("ledger", "backup", "430200", str(backup), **here).exit_code == 2  # never overwritten
+    refused = run("ledger", "restore", "430200", str(backup), **here)
+    assert refused.exit_code == 2
+    assert "a node has the ledger open" in refused.output
+    assert run("ledger", "declare", "430200", **here).exit_code == 2
+    elsewhere = {"KUAYU_DATA": str(folder / "new")}
+    restored = run("ledger", "restore", "430200", str(backup), **elsewhere)
+    assert restored.exit_code == 0, restored.output
+    assert "up to row 2" in restored.output
+    assert run("verify", "430200", **elsewhere).exit_code == 0
+    assert run("ledger", "declare", "430200", **elsewhere).exit_code == 0
+
+
+def test_compaction_drops_what_is_older_than_it_was_told(node: tuple[str, str, Path]) -> None:
+    url, key, folder = node
+    case = json.loads((Path(__file__).parents[2] / "docs" / "first-case.json").read_text("utf-8"))
+    file = folder / "cases.json"
+    file.write_text(json.dumps([case], ensure_ascii=False), encoding="utf-8")
+    assert run("send", str(file), "--to", url, "--api-key", key).exit_code == 0
+    kept = run("ledger", "compact", "430200", KUAYU_DATA=str(folder))
+    assert "dropped: 0 idempotency keys" in kept.output, kept.output
+    ledger = Ledger(f"sqlite:///{folder}/430200.db")
+    with ledger.engine.begin() as connection:  # as if it had been long ago
+        connection.execute(update(tables.batch).values(committed_at=0))
+    dropped = run("ledger", "compact", "430200", KUAYU_DATA=str(folder))
+    assert "dropped: 1 idempotency keys" in dropped.output
+    ledger.close()
+
+
+@pytest.mark.parametrize("command", ["backup", "restore", "declare", "compact"])
+def test_a_ledger_that_is_not_there_is_one_line(command: str, tmp_path: Path) -> None:
+    other = tmp_path / "no.backup"
+    if command == "restore":
+        other.write_bytes(b"no ledger at all")
+    arguments = [str(other)] if command in ("backup", "restore") else []
+    shown = run("ledger", command, "430100", *arguments, KUAYU_DATA=str(tmp_path))
+    assert shown.exit_code == 2
+    assert shown.output.startswith("kuayu: ")
+    assert shown.output.count("\n") == 1
