@@ -129,21 +129,32 @@ def adopt(unit: Unit, application: Application, data: EventsReturned) -> None:
     )
     last = data.after + len(data.events)
     own = {entry.number: entry.lane_hash for entry in _own(unit, lane, data.after + 1, last)}
+    waiting = _displaced(unit, lane)
     for number, event in enumerate(data.events, data.after + 1):
         entry = _entry(unit, lane, number, event)
         running = env.link(running, _digest(application, entry))
         if running != entry.lane_hash:
             raise Malformed(f"{lane.name}: number {number} as returned does not continue the lane")
         if own.get(number) != running:
-            _displace(unit, lane, number)
+            waiting += _displace(unit, lane, number)
             own.clear()
             lane = lane._replace(number=number, hash=running)
-            unit.append(entry)
-            _hold(unit, application, entry)
+            _take_back(unit, application, entry, waiting)
         lane = lane._replace(mark=number)
     if lane.mark == data.to_number:
         lane = _open(unit, lane._replace(hash=running))
     unit.open_lane(lane)
+
+
+def _take_back(unit: Unit, application: Application, entry: Entry, waiting: list[Entry]) -> None:
+    """Record what was said; it has its effect, unless we know it under a number that its receiver forgot."""
+    unit.append(entry)
+    same = [known for known in waiting if (known.id, known.value) == (entry.id, entry.value)]
+    for known in same:
+        waiting.remove(known)
+        unit.renumber(known.row, None, None)
+    if not same:
+        _hold(unit, application, entry)
 
 
 def _open(unit: Unit, lane: Lane) -> Lane:
@@ -223,10 +234,12 @@ def _own(unit: Unit, lane: Lane, first: int, last: int) -> Iterator[Entry]:
             yield entry
 
 
-def _displace(unit: Unit, lane: Lane, first: int) -> None:
+def _displace(unit: Unit, lane: Lane, first: int) -> list[Entry]:
     """Our rows from this number on lose it to others; until they are issued again they keep its negative."""
-    for entry in list(_own(unit, lane, first, lane.number)):
+    entries = list(_own(unit, lane, first, lane.number))
+    for entry in entries:
         unit.renumber(entry.row, lane.id, -entry.number)
+    return entries
 
 
 def _displaced(unit: Unit, lane: Lane) -> list[Entry]:
@@ -235,6 +248,7 @@ def _displaced(unit: Unit, lane: Lane) -> list[Entry]:
     with unit.books.ledger.read() as connection:
         rows = set(connection.execute(query).scalars())
     rows |= {row for row, (of, _) in unit.renumbered.items() if of == lane.id}
+    rows -= {row for row, (of, _) in unit.renumbered.items() if of is None}
     return [stored(unit, row) for row in sorted(rows)]
 
 

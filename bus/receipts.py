@@ -32,8 +32,8 @@ FINAL = frozenset({ReceiptStatus.REFUSED.value, ReceiptStatus.VOID.value})
 """What closes a hand-over beside "applied"."""
 TOLD = "told"
 """Refused by a receiver that was restored to before it: its case knows, and the hand-over is open again."""
-UNSETTLED = (ReceiptStatus.PARKED.value, ReceiptStatus.WAITING.value, TOLD)
-"""What leaves it open, although the receiver had it."""
+UNSETTLED = (ReceiptStatus.PARKED.value, ReceiptStatus.WAITING.value)
+"""What leaves it open, although the receiver has it."""
 
 
 def state_of(books: Books, lane: Lane, first: int, codec: Codec, now: datetime) -> Iterable[Outbound]:
@@ -151,9 +151,10 @@ def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
 
 def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:
     earlier = receipt.incarnation < lane.incarnation
-    if receipt.to_number > lane.number:  # of an earlier incarnation, it may mean what it has given back since
+    said_at = (receipt.receiver_incarnation, receipt.receiver_row)
+    if receipt.to_number > lane.number:
         beyond = f"receipted up to {receipt.to_number}, beyond our last number {lane.number}"
-        return "" if earlier else _lost(unit, lane, beyond)
+        return _earlier(unit, lane, said_at) if earlier else _lost(unit, lane, beyond)
     if not all(1 <= receipt.from_number <= said.number <= receipt.to_number for said in receipt.exceptions):
         return (
             f"{lane.name}: a receipt for {receipt.from_number} to {receipt.to_number} speaks of other numbers"
@@ -161,8 +162,7 @@ def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -
     known = own_hash(unit, lane, receipt.to_number)
     if known != receipt.hash_at_to:
         other = f"number {receipt.to_number} has another hash at the receiver"
-        return "" if earlier else _lost(unit, lane, other)
-    said_at = (receipt.receiver_incarnation, receipt.receiver_row)
+        return _earlier(unit, lane, said_at) if earlier else _lost(unit, lane, other)
     if said_at < (lane.peer_incarnation, lane.peer_row):
         return ""  # older than what we know
     if receipt.receiver_incarnation > lane.peer_incarnation:  # restored, and we know not to where
@@ -178,6 +178,13 @@ def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -
     )
     unit.set_lane(lane)
     return _except(unit, application, lane, receipt)
+
+
+def _earlier(unit: Unit, lane: Lane, said_at: tuple[int, int]) -> str:
+    """The receiver holds what an incarnation before this one said: it forgot that the lane was opened, if that is news."""
+    if said_at > (lane.peer_incarnation, lane.peer_row):
+        reopen(unit, lane)
+    return ""
 
 
 def doubt(unit: Unit, lane: Lane) -> Lane:

@@ -293,6 +293,8 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
             unit.ask(lane)
         return "ahead"
     if env.link(lane.hash, event.digest) != event.lane_hash:
+        if envelope.incarnation > lane.incarnation and lane.number:
+            return _of_other_history(unit, event, lane)
         return quarantine(unit, Garbage(record, "its hash does not continue the lane"))
     lane = unit.take(lane, envelope.number, event.lane_hash, envelope.incarnation)
     entry = Entry(
@@ -323,11 +325,8 @@ def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
     place = TopicPartition(record.topic, record.partition)
     known = hash_at(unit, lane, envelope.number)
     if known != event.lane_hash:
-        if (
-            envelope.incarnation != lane.incarnation
-        ):  # one of them is of a history that was lost: opening tells
-            unit.move(place, record.offset, "duplicate")
-            return "duplicate"
+        if envelope.incarnation != lane.incarnation:
+            return _of_other_history(unit, event, lane)
         before = hash_at(unit, lane, envelope.number - 1)
         if before is None or env.link(before, event.digest) != event.lane_hash:
             return quarantine(unit, Garbage(record, "its hash is not the lane's"))
@@ -335,6 +334,17 @@ def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
     unit.move(place, record.offset, "duplicate")
     unit.receipt(lane, envelope.number)
     return "duplicate"
+
+
+def _of_other_history(unit: Unit, event: LaneEvent, lane: Lane) -> str:
+    """The lane was opened anew, and we don't know it any more, or it was and the sender does not (law 11).
+
+    It is told how we stand, and opens the lane.
+    """
+    record = event.record
+    unit.move(TopicPartition(record.topic, record.partition), record.offset, "ahead")
+    unit.receipt(lane, lane.number)
+    return "ahead"
 
 
 def hash_at(unit: Unit, lane: Lane, number: int) -> bytes | None:

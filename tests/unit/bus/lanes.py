@@ -475,10 +475,12 @@ class Lanes:
         for place, at in watched.node.engine.books.positions.items():
             if place.topic in CONTROL:
                 continue
-            assert at.quarantined == 0, "an honest event was taken for a forged one"
+            # Both ends of a lane restored, and its records gone, may leave two histories until it is opened again.
+            assert at.quarantined == 0 or self.restored, "an honest event was taken for a forged one"
             assert at.taken == watched.places.get(place, 0)
             if place.topic not in self.damaged:
-                assert at.taken + at.duplicate + at.ahead == at.next == self.broker.end(place)
+                read = at.taken + at.duplicate + at.ahead + at.quarantined
+                assert read == at.next == self.broker.end(place)
 
     @staticmethod
     def _projections(ledger: Ledger) -> list[Any]:
