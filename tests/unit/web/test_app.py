@@ -2,6 +2,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 import web
 from bus import Busy, CaseHeld, CommandRefused, KeyReused, Unavailable, VersionConflict
@@ -26,6 +27,12 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         (Invalid("code", "wrong", "right"), 422, "invalid", {}),
         (Problem(418, "teapot"), 418, "teapot", {}),
         (RuntimeError("the secret is 42"), 500, "internal", {}),
+        (
+            OperationalError("SELECT 42", {}, Exception("the secret is 42")),
+            503,
+            "unavailable",
+            {"retry-after": "5"},
+        ),
     ],
 )
 def test_every_error_is_a_problem(
