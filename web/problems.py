@@ -135,7 +135,7 @@ _WRONG_STATE = frozenset(
 """Refusals that are about the case's state, not about what was sent."""
 
 
-def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911 - one case for each error is the clearest table
+def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - one case for each error is the clearest table
     """What an error of the bus or of the directory says to a caller; 500 without internals for any other."""
     match error:
         case Problem():
