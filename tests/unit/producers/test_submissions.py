@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus import Change, Command, Ledger, Message
+from bus.incarnation import declare_offline
 from producers import Submissions
 from producers.models import EXAMPLE, Submission
 from producers.submissions import digest
@@ -55,6 +56,17 @@ def test_a_count_belongs_to_an_item_and_a_legal_day(ledger: Ledger) -> None:
     assert [serial(take(made)) for _ in range(3)] == [0, 1, 2]
     assert serial(take(made, item="1" * 31)) == 0
     assert serial(take(made, LATE)) == 0
+
+
+def test_a_restored_ledger_gives_no_number_out_again(ledger: Ledger) -> None:
+    made = Submissions("430200", ledger)
+    commit(ledger, made, [take(made) for _ in range(3)])
+    before = {serial(take(made)) for _ in range(5)}  # lost with what came after the backup
+    ledger.claim()
+    declare_offline(ledger, NOON, "restored")
+    restored = Submissions("430200", ledger)
+    assert serial(take(restored)) > max(before)
+    assert serial(take(restored, LATE)) == 0
 
 
 def test_case_ids_begin_with_the_accepting_place_and_are_never_alike(ledger: Ledger) -> None:
