@@ -27,7 +27,7 @@ from bus.ledger import Entry, Kind, milliseconds, tables, upsert
 from bus.protocols import Change, Projection
 from bus.transport import TopicPartition
 
-CASES_CACHED = 5_000
+CASES_CACHED = 2_500
 """Those that were last looked at: a case is asked for again within seconds, or only after days."""
 HASHES_CACHED = 20_000
 QUARANTINE_SAMPLE = 256
