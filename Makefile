@@ -2,7 +2,7 @@
 #   make demo [CASES=500] [LOG=events.csv.gz]   all three stages on a real broker, until Ctrl-C or that many cases
 #   make bench [QUICK=1]                     the flow's speed beside peers; QUICK: the same figures in under 4 minutes
 #   make chaos [SEED=7] [DB=postgres] [DURATION=240] [DRIVER=kafka-python]
-#   make test | lint | types | format | coverage | model | fuzz | soak | lock | clean
+#   make test | long | lint | types | format | coverage | model | fuzz | soak | lock | clean
 # ARGS= is handed to the command behind a target: make test ARGS="-k lanes"
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ PACKAGES := schemas jurisdictions cases bus web producers consumers monitoring k
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test model chaos fuzz soak coverage lint types format bench lock clean
+.PHONY: help setup demo test long model chaos fuzz soak coverage lint types format bench lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -37,7 +37,11 @@ demo: $(READY)
 	@$(BIN)/kuayu demo $(if $(CASES),--cases $(CASES)) $(if $(LOG),--log $(LOG)) $(ARGS)
 
 test: $(READY)
-	$(PYTEST) --cov --cov-report=term $(ARGS)
+	$(PYTEST) -m "not long" --cov --cov-report=term $(ARGS)
+
+# Short forms of chaos and soak, which would make the tests above too long.
+long: $(READY)
+	$(PYTEST) -m long $(ARGS)
 
 # The lane protocol under chance, longer than each run of the tests has it.
 model: $(READY)

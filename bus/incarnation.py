@@ -30,16 +30,6 @@ def next_incarnation(head: Head, lanes: Iterable[Lane], now: datetime) -> int:
     return max(head.incarnation + 1, known + 1, int(now.timestamp()))
 
 
-def declare(unit: Unit, reason: str) -> None:
-    """Begin a new incarnation of this ledger with this commit, and open all its lanes anew."""
-    lanes = list((unit.books.lanes | unit.lanes).values())
-    number = next_incarnation(unit.books.head, lanes, unit.now)
-    unit.declare(Incarnation(number, unit.next_row, reason, unit.now, settled=False))
-    for lane in lanes:
-        if lane.outward:
-            unit.open_lane(reopened(lane, number, RESTORED))
-
-
 def declare_offline(ledger: Ledger, now: datetime, reason: str) -> Incarnation:
     """The same for a ledger that no node has open, in one transaction.
 

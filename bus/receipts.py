@@ -14,7 +14,7 @@ from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Books, ExceptionRow, Lane
 from bus.envelope import Envelope, LaneName
-from bus.incarnation import declare, reopen
+from bus.incarnation import reopen
 from bus.ledger import tables
 from bus.protocols import HandOverRefused
 from bus.transport import Outbound
@@ -114,7 +114,7 @@ def hear(unit: Unit, application: Application, data: Receipt | ResendRequested) 
     if lane is None:
         return ""
     if data.incarnation > lane.incarnation:
-        return _lost(unit, lane, f"told of incarnation {data.incarnation}, which we never began")
+        return _lost(lane, f"told of incarnation {data.incarnation}, which we never began")
     if isinstance(data, ResendRequested):
         return _go_back(unit, lane, data)
     return (
@@ -122,11 +122,12 @@ def hear(unit: Unit, application: Application, data: Receipt | ResendRequested) 
     )  # first it is agreed on what was said
 
 
-def _lost(unit: Unit, lane: Lane, what: str) -> str:
-    """The receiver knows of us what we don't: our ledger is older than what we said (law 11)."""
-    if not unit.restoring:
-        declare(unit, f"{lane.name}: {what}")
-    return f"{lane.name}: {what}"
+def _lost(lane: Lane, what: str) -> str:
+    """The receiver knows of us what we don't: our ledger may be older than what we said (law 11).
+
+    A person declares that: until receipts are sealed, a forged one must harm no more than the lane it speaks of.
+    """
+    return f"{lane.name}: {what}; if this ledger is older than what it said: kuayu ledger declare"
 
 
 def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
@@ -134,7 +135,7 @@ def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
         said = f"asked to go back to {asked.from_number}; our numbers are 1 to {lane.number}"
         if asked.from_number < 1:
             return f"{lane.name}: {said}"
-        return "" if lane.opening or asked.incarnation < lane.incarnation else _lost(unit, lane, said)
+        return "" if lane.opening or asked.incarnation < lane.incarnation else _lost(lane, said)
     if (
         asked.receiver_incarnation > lane.peer_incarnation
     ):  # restored: it holds no more than what it asks after
@@ -149,20 +150,22 @@ def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
     return ""
 
 
-def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:
+def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:  # noqa: PLR0911 - guards
     earlier = receipt.incarnation < lane.incarnation
     said_at = (receipt.receiver_incarnation, receipt.receiver_row)
-    if receipt.to_number > lane.number:
-        beyond = f"receipted up to {receipt.to_number}, beyond our last number {lane.number}"
-        return _earlier(unit, lane, said_at) if earlier else _lost(unit, lane, beyond)
+    beyond = receipt.to_number > lane.number
+    if beyond and not earlier:
+        return _lost(lane, f"receipted up to {receipt.to_number}, beyond our last number {lane.number}")
     if not all(1 <= receipt.from_number <= said.number <= receipt.to_number for said in receipt.exceptions):
         return (
             f"{lane.name}: a receipt for {receipt.from_number} to {receipt.to_number} speaks of other numbers"
         )
-    known = own_hash(unit, lane, receipt.to_number)
-    if known != receipt.hash_at_to:
+    if beyond or own_hash(unit, lane, receipt.to_number) != receipt.hash_at_to:
+        if earlier:
+            return _earlier(unit, lane, said_at)
         other = f"number {receipt.to_number} has another hash at the receiver"
-        return _earlier(unit, lane, said_at) if earlier else _lost(unit, lane, other)
+        unit.set_lane(lane._replace(stopped=other))
+        return _lost(lane, other)
     if said_at < (lane.peer_incarnation, lane.peer_row):
         return ""  # older than what we know
     if receipt.receiver_incarnation > lane.peer_incarnation:  # restored, and we know not to where

@@ -10,6 +10,7 @@ SHORT = ("node_killed", "broker_leader_killed", "network_cut", "duplicate_storm"
 
 
 @pytest.mark.broker
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_or_doubled_whatever_happens(tmp_path: Path) -> None:
     outcome = Outcome(seed=20261122, driver="confluent", database="sqlite")

@@ -13,6 +13,7 @@ from kuayu.demo.region import CODES
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 @pytest.mark.broker
 @pytest.mark.timeout(420)
 def test_a_short_soak_measures_every_node_and_adds_up(tmp_path: Path) -> None:
