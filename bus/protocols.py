@@ -193,16 +193,26 @@ class SchemaSource(Protocol):
         """The schema's text, or None if it can't be had now. Never raises."""
 
 
+class Received(NamedTuple):
+    """What became of one record."""
+
+    outcome: str
+    """applied, duplicate, refused, waiting, parked, quarantined or ahead."""
+    envelope: "Envelope | None"
+    """None of a quarantined record: what it says can't be trusted."""
+    topic: str
+    hop_seconds: float | None
+    """From recorded at the sender to recorded here, if it was applied."""
+
+
 class Observer(Protocol):
     """Who watches: counts and times, never contents. Called from the bus's threads; must be quick and never raise."""
 
-    def received(
-        self, outcome: str, envelope: "Envelope | None", topic: str, hop_seconds: float | None
-    ) -> None:
-        """One record read: applied, duplicate, refused, waiting, parked, quarantined or ahead."""
+    def received(self, records: Sequence[Received]) -> None:
+        """The records of one commit, once that is durable."""
 
-    def sent(self, event: str, lane: str) -> None:
-        """One row handed to the transport."""
+    def sent(self, lane: str, events: Sequence[str]) -> None:
+        """Rows of a lane, by their types, were handed to the transport."""
 
     def committed(self, seconds: float, items: int, rows: int) -> None: ...
     def changed(self, changes: Sequence[Change]) -> None: ...

@@ -289,7 +289,15 @@ class Relay:
         sender.next = number
 
     def _send(self, sender: LaneSender, now: datetime) -> bool:
-        worked = False
+        sent: list[str] = []
+        try:
+            self._send_all(sender, now, sent)
+        finally:  # the ledger may fail between two rows
+            if sent:
+                self._observer.sent(sender.lane.name, sent)
+        return bool(sent)
+
+    def _send_all(self, sender: LaneSender, now: datetime, sent: list[str]) -> None:
         while (
             not ahead(sender.not_before, now, PAUSE_AT_MOST)
             and sender.outstanding < IN_FLIGHT
@@ -308,7 +316,7 @@ class Relay:
                 self._wait(sender, error, now)
                 break
             sender.outstanding += 1
-            worked = True
+            sent.append(entry.type)
             with self._lock:
                 if sender.next != entry.number:
                     continue  # asked to go back meanwhile
@@ -316,8 +324,6 @@ class Relay:
                 if sender.queue and sender.queue[0] is entry:
                     sender.queue.popleft()
                     self._rows -= 1
-            self._observer.sent(entry.type, sender.lane.name)
-        return worked
 
     def _next(self, sender: LaneSender) -> Entry | None:
         with self._lock:

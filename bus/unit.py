@@ -24,7 +24,7 @@ from bus.books import (
     Position,
 )
 from bus.ledger import Entry, Kind, milliseconds, tables, upsert
-from bus.protocols import Change, Projection
+from bus.protocols import Change, Projection, Received
 from bus.transport import TopicPartition
 
 CASES_CACHED = 2_500
@@ -51,6 +51,8 @@ class Unit:
         self.changes: list[Change] = []
         self.after: list[Callable[[], None]] = []
         """What is to be done once the commit is durable: observers, callers."""
+        self.received: list[Received] = []
+        """What became of the records; like their positions, that is not taken back."""
         self.lanes: dict[LaneKey, Lane] = {}
         self.positions: dict[TopicPartition, Position] = {}
         self.cases: dict[CaseKey, Case] = {}

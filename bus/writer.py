@@ -27,7 +27,7 @@ from bus.failures import Failure, classify
 from bus.holding import ADOPTED, RESTORED
 from bus.incarnation import SETTLE, settle
 from bus.ledger import Entry, Kind
-from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection
+from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection, Received
 from bus.receiving import (
     Control,
     Garbage,
@@ -417,7 +417,7 @@ class Writer:
                     "quarantined",
                     f"{record.topic}/{record.partition}@{record.offset}: {incoming.reason}",
                 )
-                unit.after.append(lambda: self._observer.received("quarantined", None, record.topic, None))
+                unit.received.append(Received("quarantined", None, record.topic, None))
             case LaneEvent():
                 self._event(unit, incoming)
             case Opened():
@@ -432,7 +432,7 @@ class Writer:
         outcome = receive(unit, self._application, event)
         envelope, topic = event.envelope, event.record.topic
         hop = (unit.now - envelope.recorded_at).total_seconds() if outcome == "applied" else None
-        unit.after.append(lambda: self._observer.received(outcome, envelope, topic, hop))
+        unit.received.append(Received(outcome, envelope, topic, hop))
         if outcome in ("quarantined", "parked"):
             self._alarm(unit, outcome, f"{topic}/{event.record.partition}@{event.record.offset}")
         lane = unit.lanes.get((False, envelope.lane))
@@ -511,6 +511,8 @@ class Writer:
             self._relay.closed(lane.name, lane.mark)
         for name, number in unit.rewinds.items():
             self._relay.rewind(name, number)
+        if unit.received:
+            self._observer.received(unit.received)
         if unit.changes:
             self._observer.changed(unit.changes)
         for done in unit.after:

@@ -5,7 +5,7 @@ Every method may be called from any thread.
 """
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -14,8 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bus import Change
-from bus.envelope import Envelope
+from bus import Change, Received
 from cases import ENDS, AcceptanceState
 from jurisdictions import Directory, Stage
 from monitoring._labels import OTHER, Children, Place, Places
@@ -149,25 +148,30 @@ class Metrics:
 
     # bus.Observer.
 
-    def received(
-        self, outcome: str, envelope: Envelope | None, topic: str, hop_seconds: float | None
-    ) -> None:
-        """Count a record; time its hop if it was applied."""
-        stage = self.places.topic(topic).stage
-        if envelope is None:
-            self._received[stage, OTHER, OTHER, outcome].inc()
-            return
-        type_ = envelope.type if envelope.type in self._types else OTHER
-        source = self.places.stream(envelope.source)
-        self._received[stage, type_, source.code, outcome].inc()
-        if hop_seconds is not None:
-            # two machines' clocks: a hop is never shorter than nothing
-            self._hops[source.stage, stage, source.code].observe(max(0.0, hop_seconds), envelope.trace)
+    def received(self, records: Sequence[Received]) -> None:
+        """Count records; time the hops of those that were applied."""
+        alike: defaultdict[tuple[str, str, str, str], list[Received]] = defaultdict(list)
+        for record in records:
+            said = record.envelope
+            type_, source = (said.type, said.source) if said else ("", "")
+            alike[record.topic, type_, source, record.outcome].append(record)
+        for (topic, type_, source, outcome), group in alike.items():
+            stage, place = self.places.topic(topic).stage, self.places.stream(source)
+            known = type_ if type_ in self._types else OTHER
+            self._received[stage, known, place.code, outcome].inc(len(group))
+            if outcome == "applied":
+                hop = self._hops[place.stage, stage, place.code]
+                for record in group:
+                    if record.envelope is not None and record.hop_seconds is not None:
+                        # two machines' clocks: a hop is never shorter than nothing
+                        hop.observe(max(0.0, record.hop_seconds), record.envelope.trace)
 
-    def sent(self, event: str, lane: str) -> None:
-        """Count a row that was handed to the transport."""
+    def sent(self, lane: str, events: Sequence[str]) -> None:
+        """Count rows that were handed to the transport."""
         source, to = self._lanes[lane]
-        self._sent[source.stage, event if event in self._types else OTHER, to.code].inc()
+        for event in set(events):
+            known = event if event in self._types else OTHER
+            self._sent[source.stage, known, to.code].inc(events.count(event))
 
     def committed(self, seconds: float, items: int, rows: int) -> None:
         """Time a commit."""

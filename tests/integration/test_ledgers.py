@@ -1,6 +1,6 @@
 """The three stages with real cases on both databases, over the in-memory broker, stepped by the test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, func, select, text
 
-from bus import Answer, Command, Engine, Entry, Fenced, Kind, Ledger, SystemClock
+from bus import Answer, Command, Engine, Entry, Fenced, Kind, Ledger, Received, SystemClock
 from bus.held import Which, find
 from bus.ledger import instant, tables
 from bus.ledger.entry import encode
@@ -31,8 +31,8 @@ class Watcher:
         self.outcomes: list[str] = []
         self.alarms: list[tuple[str, str]] = []
 
-    def received(self, outcome: str, *_: Any) -> None:
-        self.outcomes.append(outcome)
+    def received(self, records: Sequence[Received]) -> None:
+        self.outcomes += [record.outcome for record in records]
 
     def sent(self, *_: Any) -> None: ...
     def committed(self, *_: Any) -> None: ...

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event, text
 
-from bus import Ledger
+from bus import Entry, Ledger
 from bus.relay import HELD_ROWS, READ_ROWS, TOLD_ROWS
 from bus.transport import MemoryTransport, Outbound
 from bus.writer import QUEUE_BYTES
@@ -112,7 +112,14 @@ def test_after_a_start_a_backlog_is_read_in_slices(pair: Any, send: Any) -> None
     pair.ask.restart()
     relay = pair.ask.engine.relay
     kept: list[int] = []
-    pair.ask.observed.sent = lambda _event, _lane: kept.append(relay.in_memory[0])
+    lane_entries = pair.ask.ledger.lane_entries
+
+    def read(*which: int) -> list[Entry]:
+        entries: list[Entry] = lane_entries(*which)
+        kept.append(relay.in_memory[0] + len(entries))
+        return entries
+
+    pair.ask.ledger.lane_entries = read
     while sent(pair) < rows:
         relay.step(0)
     assert 0 < max(kept) <= 2 * READ_ROWS, "of each of the two lanes one slice"

@@ -3,14 +3,14 @@
 Everything is stepped by the test, and the clock stands still until it is moved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from bus import Answer, Command, Engine, Ledger, Message, Projection
+from bus import Answer, Command, Engine, Ledger, Message, Projection, Received
 from bus.backup import back_up, put_back
 from bus.books import Lane
 from bus.envelope import partition_of
@@ -40,10 +40,10 @@ class Observed:
         self.alarms: list[tuple[str, str]] = []
         self.commits = 0
 
-    def received(self, outcome: str, _envelope: Any, _topic: str, _hop_seconds: float | None) -> None:
-        self.outcomes.append(outcome)
+    def received(self, records: Sequence[Received]) -> None:
+        self.outcomes += [record.outcome for record in records]
 
-    def sent(self, event: str, lane: str) -> None: ...
+    def sent(self, lane: str, events: Sequence[str]) -> None: ...
 
     def committed(self, _seconds: float, _items: int, _rows: int) -> None:
         self.commits += 1

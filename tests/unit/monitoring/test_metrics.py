@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from bus import Observer
+from bus import Observer, Received
 from bus.envelope import Envelope
 from jurisdictions import load_directory
 from monitoring import Metrics
@@ -70,9 +70,9 @@ def test_it_is_an_observer(metrics: Metrics) -> None:
 
 
 def test_records_are_counted_by_outcome(metrics: Metrics, count: Callable[..., float | None]) -> None:
-    metrics.received("applied", envelope(), INBOX, 0.25)
-    metrics.received("duplicate", envelope(), INBOX, None)
-    metrics.received("duplicate", envelope(), INBOX, None)
+    metrics.received([Received("applied", envelope(), INBOX, 0.25)])
+    again = Received("duplicate", envelope(), INBOX, None)
+    metrics.received([again, again])
     labels = {"stage": "review", "type": "CaseAccepted", "counterpart": "430200"}
     assert count("events_received_total", **labels, outcome="applied") == 1
     assert count("events_received_total", **labels, outcome="duplicate") == 2
@@ -82,15 +82,14 @@ def test_records_are_counted_by_outcome(metrics: Metrics, count: Callable[..., f
 
 
 def test_sent_is_counted_by_receiver(metrics: Metrics, count: Callable[..., float | None]) -> None:
-    metrics.sent("CaseAccepted", LANE)
-    metrics.sent("CaseAccepted", LANE)
+    metrics.sent(LANE, ["CaseAccepted", "CaseAccepted"])
     assert count("events_sent_total", stage="acceptance", type="CaseAccepted", counterpart="430100") == 2
 
 
 def test_clocks_that_disagree_make_no_negative_hop(
     metrics: Metrics, count: Callable[..., float | None]
 ) -> None:
-    metrics.received("applied", envelope(), INBOX, -3.0)
+    metrics.received([Received("applied", envelope(), INBOX, -3.0)])
     hop = {"source_stage": "acceptance", "stage": "review", "counterpart": "430200"}
     assert count("hop_seconds_sum", **hop) == 0
 
@@ -106,8 +105,12 @@ def test_clocks_that_disagree_make_no_negative_hop(
 )
 def test_labels_say_only_what_the_directory_and_the_catalogue_know(sent: list[tuple[str, str, str]]) -> None:
     metrics = fresh()
-    for type_, source, topic in sent:
-        metrics.received("waiting", envelope(type=type_, source=source), topic, None)
+    metrics.received(
+        [
+            Received("waiting", envelope(type=type_, source=source), topic, None)
+            for type_, source, topic in sent
+        ]
+    )
     [received] = [family for family in metrics.registry.collect() if family.name == "kuayu_events_received"]
     assert sum(s.value for s in received.samples if s.name.endswith("_total")) == len(sent)
     for sample in received.samples:
@@ -118,8 +121,8 @@ def test_labels_say_only_what_the_directory_and_the_catalogue_know(sent: list[tu
 
 def test_a_hop_carries_its_trace_now_and_then(metrics: Metrics) -> None:
     for _ in range(3):
-        metrics.received("applied", envelope(), INBOX, 0.25)
-    metrics.received("applied", envelope(trace="nonsense"), INBOX, 4.0)
+        metrics.received([Received("applied", envelope(), INBOX, 0.25)])
+    metrics.received([Received("applied", envelope(trace="nonsense"), INBOX, 4.0)])
     text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
     lines = [line for line in text.splitlines() if "# {" in line]
     assert len(lines) == 1
@@ -156,8 +159,8 @@ def test_nothing_is_lost_between_threads(metrics: Metrics, count: Callable[..., 
 
     def work(_: int) -> None:
         for event in events * 20:
-            metrics.received("applied", event, INBOX, 0.01)
-            metrics.sent(event.type, LANE)
+            metrics.received([Received("applied", event, INBOX, 0.01)])
+            metrics.sent(LANE, [event.type])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
