@@ -64,6 +64,7 @@ def _records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
     appended = batch.timestamp_type == batch.LOG_APPEND_TIME
     first_ms = batch.max_timestamp if appended else batch.first_timestamp
     make = Record._make
+    names: dict[bytes, str] = {}  # the same few in every record: one object each, however many records wait
     for _ in range(batch.records_count):
         length, pos = _varint(buffer, pos)
         end = pos + length
@@ -90,7 +91,8 @@ def _records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
                 else:
                     length >>= 1
                     pos += 1
-                name = buffer[pos : pos + length].decode()
+                raw = buffer[pos : pos + length]
+                name = names.get(raw) or names.setdefault(raw, raw.decode())
                 pos += length
                 length = buffer[pos]
                 if length & 0x81:

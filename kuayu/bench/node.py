@@ -11,7 +11,8 @@ from kuayu.demo.region import NodeProcess
 from kuayu.node import create_topics
 from kuayu.settings import Settings
 
-_CODE = "430100"
+_CODE = "440100"
+"""None of those between which the load goes: a node that finds their records in its topics has work to do."""
 _SETTLED = 2.0
 """Seconds after which what comes of the start is done."""
 
