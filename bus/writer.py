@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -221,12 +220,22 @@ class Writer:
         if self._waits and not self._closed:
             self._waits, self._settled_at = False, None
             cases = [key for key, rows in self.books.held.items() if any(_given_up(row) for row in rows)]
-            for first in range(0, len(cases), BATCH_ITEMS):
-                self._act(partial(self._release_all, cases[first : first + BATCH_ITEMS]))
+            with self._wake:
+                self._acts.extend(map(self._release, cases))
 
-    def _release_all(self, cases: Sequence[tuple[str, str]], unit: Unit) -> None:
-        for case in cases:
-            self._application.release(unit, *case)
+    def _release(self, case: tuple[str, str]) -> Act:
+        """Lets a case go on that waited for the end of a restore; one that can't stays held alone."""
+
+        def done(future: "Future[Any]") -> None:
+            failure = future.exception()
+            if isinstance(failure, Unavailable):
+                self._waits = True
+            elif failure is not None:
+                self._observer.alarm("release_failed", f"{' '.join(case)}: {place_of(failure)}")
+
+        act = Act(lambda unit: self._application.release(unit, *case), Future())
+        act.done.add_done_callback(done)
+        return act
 
     def _make_sure(self) -> None:
         """A commit that failed may have been written all the same: then we know neither our rows nor our callers."""

@@ -61,7 +61,7 @@ def _row(key: Key, change: Change, at_hand: Task) -> list[Any]:
         True,
         NEVER if at_hand.due is None else milliseconds(at_hand.due),
         NEVER if at_hand.urgent_from is None else milliseconds(at_hand.urgent_from),
-        milliseconds(change.facts[0].recorded_at),
+        milliseconds((change.facts[0] if change.facts else change.message).recorded_at),
         _storable(at_hand.case_number),
         _storable(at_hand.item_zh),
         _storable(at_hand.item_en),

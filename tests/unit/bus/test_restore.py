@@ -1,10 +1,13 @@
 """Law 11: a sender, a receiver or both restored from a backup agree on what was said; nothing is lost or doubled."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
-from bus import Ledger, Message, Unavailable
+from bus import Change, Ledger, Message, Unavailable
 from bus import envelope as env
 from bus.incarnation import declare_offline
 from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State
@@ -373,6 +376,56 @@ def test_a_ledger_that_went_on_before_it_found_out_says_the_new_behind_the_old(p
     assert same(pair) == ["before0", "lost0", "lost1", "new0", "new1", "new2"]
     assert pair.answer.notes("1-a") == ("before0", "lost0", "lost1", "new0", "new1", "new2")
     assert not any(lane.stopped for lane in pair.answer.engine.books.lanes.values())
+
+
+class Fails:
+    """A projection that can't take what was given back to one case."""
+
+    def __init__(self, case: str, *errors: Exception) -> None:
+        self.case = case
+        self.errors = list(errors)
+
+    def apply(self, _connection: Connection, changes: Sequence[Change]) -> None:
+        adopted = {change.message.case for change in changes if change.message.kind == "adopted"}
+        if self.case in adopted and self.errors:
+            raise self.errors.pop()
+
+    def clear(self, _connection: Connection) -> None: ...
+
+
+def lose(pair: Pair, *cases: str) -> None:
+    """Each case says something before a backup, and something that is lost with the ledger."""
+    for case in cases:
+        pair.ask.act(case, Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    for case in cases:
+        pair.ask.act(case, Send(note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+
+
+def test_a_case_that_cannot_go_on_after_a_restore_holds_up_no_other(pair: Pair) -> None:
+    pair.ask.projections.append(Fails("1-b", *[RuntimeError("wrong")] * 9))
+    lose(pair, "1-a", "1-b", "1-d")
+    agree(pair)
+    assert [pair.ask.notes(case) for case in ("1-a", "1-b", "1-d")] == [
+        ("send", "adopted:lost0"),
+        ("send",),
+        ("send", "adopted:lost0"),
+    ]
+    [(kind, detail)] = [alarm for alarm in pair.ask.observed.alarms if alarm[0] == "release_failed"]
+    assert "1-b" in detail
+
+
+def test_cases_go_on_after_a_restore_although_the_database_was_away_just_then(pair: Pair) -> None:
+    away = OperationalError("INSERT", None, Exception("database is locked"))
+    pair.ask.projections.append(Fails("1-a", away))
+    lose(pair, "1-a", "1-d")
+    with pytest.raises(OperationalError):
+        agree(pair)
+    agree(pair)
+    assert [pair.ask.notes(case) for case in ("1-a", "1-d")] == [("send", "adopted:lost0")] * 2
 
 
 def expire(pair: Pair) -> None:

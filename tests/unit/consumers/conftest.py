@@ -11,6 +11,7 @@ import pytest
 
 import consumers
 from bus import Answer, Command, CommandRefused, Engine, Ledger
+from bus.backup import put_back
 from bus.transport import MemoryBroker, MemoryTransport
 from cases import AcceptanceStage, PickupStage, ReviewStage, commands, new_collection_code
 from jurisdictions import Required, load_directory
@@ -53,6 +54,7 @@ class Deaf:
 class Node:
     def __init__(self, url: str, broker: MemoryBroker, stages: Sequence[Any], clock: Clock) -> None:
         self.observer = Deaf()
+        self.url, self.broker, self.stages, self.clock = url, broker, stages, clock
         self.ledger = Ledger(url)
         self.ledger.create()
         self.projections = consumers.projections(stages, clock)
@@ -72,6 +74,13 @@ class Node:
         worked = self.engine.relay.step(0)
         worked |= self.engine.inbox.step(0)
         return self.engine.writer.step(0) or worked
+
+
+    def restored(self, backup: Path) -> "Node":
+        """The same node, started on a backup in the place of its ledger."""
+        self.ledger.close()
+        put_back(backup, self.url, self.clock.now())
+        return Node(self.url, self.broker, self.stages, self.clock)
 
 
 class Desk:
@@ -119,6 +128,18 @@ class Region:
             if not any([node.step() for node in self.nodes]):  # noqa: C419 - each is to step
                 return
         raise AssertionError("does not come to rest")
+
+    def restore(self, node: Node, backup: Path) -> None:
+        """Put a backup in the place of a node's ledger, and let all agree on what was said since."""
+        fresh = node.restored(backup)
+        self.nodes[self.nodes.index(node)] = fresh
+        for desk in self.desks:
+            if desk.node is node:
+                desk.node, desk.ledger = fresh, fresh.ledger
+        for _ in range(3):
+            self.settle()
+            self.clock.move(seconds=6)
+        self.settle()
 
     def hand_in(self, name: str = "张伟明", delivery: models.Delivery | None = None) -> str:
         """A case on its way: collected in Guangzhou; gives its id."""

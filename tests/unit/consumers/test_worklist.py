@@ -1,5 +1,6 @@
 """The work list follows the cases, and is the same after a rebuild."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from bus.backup import back_up
 from bus.verification import rebuild
 from cases import TaskKind, commands
 from consumers.tables import task
@@ -168,3 +170,25 @@ def test_a_rebuild_gives_the_same_rows(
         rebuild(node.ledger, node.engine.records, node.projections)
         assert rows(node) == before
         node.ledger.close()
+
+
+def test_what_two_receivers_give_back_of_one_act_leaves_the_list_as_it_was(
+    region: Any, tmp_path: Path
+) -> None:
+    """The second event has nothing new to tell its case, which takes another version all the same."""
+    delivery = models.Delivery(kind=models.DeliveryKind.POST, jurisdiction="440100", address="黄兴路1号")
+    case = region.hand_in(delivery=delivery)
+    region.settle()
+    region.review.act(case, commands.Accept())
+    region.review.act(case, commands.Approve())
+    region.settle()
+    backup = tmp_path / "backup"
+    back_up(region.pickup.ledger, backup)
+    region.pickup.act(case, commands.Mail(carrier="EMS", tracking_number="E1"))
+    region.settle()
+    lost = at(region.pickup.ledger, region.pickup.stream, case)
+    region.restore(region.pickup.node, backup)
+    row = at(region.pickup.ledger, region.pickup.stream, case)
+    known = region.pickup.ledger.case(region.pickup.stream, case)
+    assert (row.version, row.status, row.kind) == (known.version, "mailed", lost.kind)
+    assert region.pickup.node.engine.books.held == {}
