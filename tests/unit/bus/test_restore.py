@@ -414,7 +414,7 @@ def test_a_case_that_cannot_go_on_after_a_restore_holds_up_no_other(pair: Pair) 
         ("send",),
         ("send", "adopted:lost0"),
     ]
-    [(kind, detail)] = [alarm for alarm in pair.ask.observed.alarms if alarm[0] == "release_failed"]
+    [(_, detail)] = [alarm for alarm in pair.ask.observed.alarms if alarm[0] == "release_failed"]
     assert "1-b" in detail
 
 

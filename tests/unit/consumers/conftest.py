@@ -75,7 +75,6 @@ class Node:
         worked |= self.engine.inbox.step(0)
         return self.engine.writer.step(0) or worked
 
-
     def restored(self, backup: Path) -> "Node":
         """The same node, started on a backup in the place of its ledger."""
         self.ledger.close()
