@@ -7,7 +7,7 @@ with its receiver nothing is decided: events are taken and wait, acts are put of
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import Connection, func, select, update
 
 from bus.books import Incarnation, Lane
 from bus.envelope import LaneName
@@ -19,6 +19,9 @@ from bus.unit import Unit
 
 BEHIND = "receiver_behind"
 """Why a lane is being opened: its receiver ended an incarnation at a lower number than it told before."""
+
+FIRST = 1
+"""The incarnation of a ledger that never declared one."""
 
 SETTLE = timedelta(seconds=5)
 """At least so long nothing is decided: receivers on lanes that the backup does not know may give events back."""
@@ -55,6 +58,21 @@ def declare_offline(ledger: Ledger, now: datetime, reason: str) -> Incarnation:
         row = (number, head.next_row, reason, milliseconds(now), False)
         upsert(connection, tables.incarnation, [row])
     return declared
+
+
+def last_common_row(connection: Connection, incarnation: int) -> int | None:
+    """The last row that this ledger shares with the history in which rows were read in an incarnation.
+
+    None if that history is this one, however far it goes; 0 if it is not known: a ledger that was restored twice need
+    not know of its first restore.
+    """
+    declared = tables.incarnation
+    newer = select(func.min(declared.c.first_row)).where(declared.c.number > incarnation)
+    known = select(declared.c.number).where(declared.c.number == incarnation)
+    if incarnation != FIRST and connection.execute(known).scalar() is None:
+        return 0
+    first_row = connection.execute(newer).scalar()
+    return None if first_row is None else first_row - 1
 
 
 def reopened(lane: Lane, incarnation: int, why: str) -> Lane:

@@ -34,6 +34,7 @@ _TITLES = {
     "no_answer_yet": ("尚无结果", "No answer yet"),
     "internal": ("内部错误", "Internal error"),
     "bad_cursor": ("游标无效", "Not a cursor"),
+    "history_lost": ("游标之后的记录已因恢复而改变", "The ledger was restored to before this cursor"),
 }
 
 
@@ -46,7 +47,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of an error (RFC 9457, 3.1), with Chinese title and field errors as extensions."""
+    """The body of an error (RFC 9457, 3.1), with Chinese title, field errors and where to go on as extensions."""
 
     type: str
     title: str
@@ -55,10 +56,14 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     detail: str = ""
     instance: str = ""
     errors: tuple[FieldError, ...] = ()
+    next: str = ""
 
 
 class Problem(Exception):
-    """An error to be answered. `code` is stable and for programs; `detail` is "中文 / English"."""
+    """An error to be answered. `code` is stable and for programs; `detail` is "中文 / English".
+
+    `go_on` is a cursor that is good in place of the one that was sent.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Problem(Exception):
         detail: str = "",
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        go_on: str = "",
     ) -> None:
         super().__init__(f"{status} {code}: {detail}")
         self.status = status
@@ -74,6 +80,7 @@ class Problem(Exception):
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.go_on = go_on
 
     def details(self, instance: str = "") -> ProblemDetails:
         """The body that says it."""
@@ -87,6 +94,7 @@ class Problem(Exception):
             detail=self.detail,
             instance=instance,
             errors=self.errors,
+            next=self.go_on,
         )
 
 
@@ -106,6 +114,7 @@ _SCHEMA = {
         "detail": {"type": "string", "description": "中文 / English"},
         "instance": {"type": "string"},
         "errors": {"type": "array", "items": _FIELD_ERROR},
+        "next": {"type": "string", "description": "可改用的游标 / a cursor that is good instead"},
     },
     "required": ["type", "title", "title_zh", "status"],
 }

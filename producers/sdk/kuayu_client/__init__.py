@@ -6,6 +6,7 @@
 from kuayu_client._async import AsyncClient
 from kuayu_client._errors import (
     Busy,
+    HistoryLost,
     KeyReused,
     KuayuError,
     NotAllowed,
@@ -75,6 +76,7 @@ __all__ = [
     "FieldError",
     "FormField",
     "Ground",
+    "HistoryLost",
     "Holder",
     "Item",
     "Journey",

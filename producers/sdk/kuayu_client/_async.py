@@ -9,7 +9,7 @@ import httpx
 
 from kuayu_client import _calls
 from kuayu_client._calls import Batch, Call, pause
-from kuayu_client._errors import Unreachable
+from kuayu_client._errors import HistoryLost, Unreachable
 from kuayu_client._models import (
     BatchResult,
     Case,
@@ -103,11 +103,15 @@ class AsyncClient:
         """
         after: str | None = None
         while True:
-            page = await self.feed_page(after, limit)
-            for item in page.items:
-                yield item
-            if page.items:
-                await self.acknowledge(page.next)
+            try:
+                page = await self.feed_page(after, limit)
+                for item in page.items:
+                    yield item
+                if page.items:
+                    await self.acknowledge(page.next)
+            except HistoryLost as lost:
+                after = lost.next
+                continue
             after = page.next
             if page.more:
                 continue

@@ -57,6 +57,18 @@ class KeyReused(ProblemError):
     """The key was used for something else."""
 
 
+class HistoryLost(ProblemError):
+    """The node's ledger was restored from a backup older than the cursor: go on with `next`.
+
+    What happened since is told again as it is known now; what is told no more did not last.
+    """
+
+    @property
+    def next(self) -> str:
+        """The cursor at the end of what the node still knows."""
+        return self.problem.next
+
+
 class Busy(ProblemError):
     """The node can't take more now, also after asking again."""
 
@@ -66,6 +78,7 @@ _KINDS: dict[int, type[ProblemError]] = {
     403: NotAllowed,
     404: NotFound,
     409: WrongState,
+    410: HistoryLost,
     412: VersionConflict,
     413: Refused,
     422: Refused,

@@ -297,6 +297,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     status: int = 0
     detail: str = ""
     errors: tuple[FieldError, ...] = field(default=())
+    next: str = ""
+    """With `history_lost`: the cursor to go on with."""
 
 
 class BatchResult(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import httpx
 
 from kuayu_client import _calls
 from kuayu_client._calls import Batch, Call, pause
-from kuayu_client._errors import Unreachable
+from kuayu_client._errors import HistoryLost, Unreachable
 from kuayu_client._models import (
     BatchResult,
     Case,
@@ -101,10 +101,14 @@ class Client:
         """
         after: str | None = None
         while True:
-            page = self.feed_page(after, limit)
-            yield from page.items
-            if page.items:
-                self.acknowledge(page.next)
+            try:
+                page = self.feed_page(after, limit)
+                yield from page.items
+                if page.items:
+                    self.acknowledge(page.next)
+            except HistoryLost as lost:
+                after = lost.next
+                continue
             after = page.next
             if page.more:
                 continue

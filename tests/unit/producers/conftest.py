@@ -65,9 +65,9 @@ class World(NamedTuple):
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The app on a free port of the loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """The app on a port of the loopback, or on a free one."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 10
@@ -144,9 +144,10 @@ class Hall(NamedTuple):
     app: FastAPI
 
 
-@pytest.fixture(scope="session")
-def hall(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('hall')}/430200.db")
+@contextmanager
+def hall_on(world: World, url: str, port: int = 0) -> Iterator[Hall]:
+    """The node with its ledger there, running and served."""
+    ledger = Ledger(url)
     ledger.create()
     made = Producers("430200", ledger)
     engine = world.engine(
@@ -163,10 +164,16 @@ def hall(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hal
     )
     engine.start()
     app = web.create_app(context, [made.router(context)])
-    with serving(app) as address:
+    with serving(app, port) as address:
         yield Hall(address, context, made, app)
     engine.stop()
     ledger.close()
+
+
+@pytest.fixture(scope="session")
+def hall(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    with hall_on(world, f"sqlite:///{tmp_path_factory.mktemp('hall')}/430200.db") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -91,8 +91,8 @@ def test_a_cursor_is_one_that_was_given(client: httpx.Client, after: str) -> Non
 
 
 def test_nothing_is_acknowledged_that_was_not_told(client: httpx.Client) -> None:
-    for row in (10**12, -1):
-        assert client.post("/v1/feed/ack", json={"cursor": web.cursor(row)}).status_code == 422
+    for cursor in (web.cursor(1, 10**12), web.cursor(1, -1), web.cursor(-1, 1), web.cursor(1)):
+        assert client.post("/v1/feed/ack", json={"cursor": cursor}).status_code == 422
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x"])
