@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -113,7 +113,7 @@ class Handler(Protocol):
     def view(self, state: Any) -> View: ...
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """One applied message, as projections see it."""
 
     row: int
@@ -193,7 +193,7 @@ class SchemaSource(Protocol):
         """The schema's text, or None if it can't be had now. Never raises."""
 
 
-class Received(NamedTuple):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """What became of one record."""
 
     outcome: str

@@ -6,6 +6,7 @@ had not been given. Where an event does not fit the case as it stands it waits f
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from cases import commands, facts
 from cases._review_result import approval
 from cases._review_state import ReviewState, tell
-from cases._stage import DEEMED_ACCEPTANCE, Act, Adoption, Stage, sender, stamp
+from cases._stage import DEEMED_ACCEPTANCE, Act, Adoption, Stage, sender
 from cases.collection_code import hash_code
 from cases.decision import Decision, Message, Outgoing, applied
 from cases.phases import Phase
@@ -25,15 +26,15 @@ RESTORE: Final = "restore"
 """Who acted, for all that is known."""
 
 
-def _mark(message: Message) -> dict[str, Any]:
-    return stamp(message) | {"by": RESTORE}
+def _mark(message: Message) -> tuple[datetime, datetime, str]:
+    return message.acted_at, message.recorded_at, RESTORE
 
 
 def _fact(kind: type[facts.Fact], field: str, phase: Phase | None) -> Act:
     """An act that told one stage: the fact holds the event."""
 
     def act(_stage: Stage, _state: Any, message: Message) -> Decision:
-        return applied(kind(**_mark(message), phase=phase, **{field: message.data}))
+        return applied(kind(*_mark(message), phase=phase, **{field: message.data}))
 
     return act
 
@@ -46,7 +47,7 @@ def _opened(stage: Stage, _state: None, message: Message) -> Decision:
     collected = message.type == "CaseCollected"
     start = event.times.collected or message.acted_at
     fact = facts.Submitted(
-        **_mark(message),
+        *_mark(message),
         phase=Phase.FORWARDED if collected else Phase.IN_REVIEW,
         file=event.file,
         times=event.times,
@@ -60,7 +61,7 @@ def _opened(stage: Stage, _state: None, message: Message) -> Decision:
 
 def _provided(_stage: Stage, state: Any, message: Message) -> Decision:
     phase = Phase.FORWARDED if state.phase is Phase.SUPPLEMENTING else None
-    return applied(facts.SupplementGiven(**_mark(message), phase=phase, supplement=message.data))
+    return applied(facts.SupplementGiven(*_mark(message), phase=phase, supplement=message.data))
 
 
 ACCEPTANCE_ADOPTS: Final[Mapping[str, Adoption]] = {
@@ -76,13 +77,13 @@ ACCEPTANCE_ADOPTS: Final[Mapping[str, Adoption]] = {
 
 def _asked(_stage: Stage, _state: Any, message: Message) -> Decision:
     phase = None if message.data.clock_runs else Phase.SUPPLEMENTING
-    return applied(facts.SupplementAsked(**_mark(message), phase=phase, request=message.data))
+    return applied(facts.SupplementAsked(*_mark(message), phase=phase, request=message.data))
 
 
 def _transferred(_stage: Stage, state: ReviewState, message: Message) -> Decision:
     news = replace(message.data, file=None)
-    to = (StageName.REVIEW.value, news.to_jurisdiction)
-    fact = facts.Transferred(**_mark(message), phase=Phase.TRANSFERRED, transfer=news, term=message.term)
+    to = (StageName.REVIEW, news.to_jurisdiction)
+    fact = facts.Transferred(*_mark(message), phase=Phase.TRANSFERRED, transfer=news, term=message.term)
     both = (
         Outgoing(to, replace(news, file=state.file), message.term),
         replace(tell(state, news), term=message.term),
@@ -93,16 +94,16 @@ def _transferred(_stage: Stage, state: ReviewState, message: Message) -> Decisio
 def _decided(stage: Stage, state: ReviewState, message: Message) -> Decision:
     event: CaseDecided = message.data
     if event.outcome is not DecisionOutcome.APPROVED:
-        return applied(facts.Decided(**_mark(message), phase=Phase.REFUSED, decision=event))
+        return applied(facts.Decided(*_mark(message), phase=Phase.REFUSED, decision=event))
     act = commands.Approve(document_number=event.document_number)
     _, issued, both = approval(stage, state, act, message, event.decided_at)
-    decided = facts.Decided(**_mark(message), phase=Phase.APPROVED, decision=event)
+    decided = facts.Decided(*_mark(message), phase=Phase.APPROVED, decision=event)
     return applied(decided, replace(issued, by=RESTORE), out=_others(message, both))
 
 
 def _issued(stage: Stage, state: ReviewState, message: Message) -> Decision:
     event = message.data
-    issued = facts.Issued(**_mark(message), certificate=event, review=stage.code, term=message.term)
+    issued = facts.Issued(*_mark(message), certificate=event, review=stage.code, term=message.term)
     if state.decision is not None:
         return applied(issued)
     decided, _, both = approval(stage, state, commands.Approve(), message, event.certificate.issued_at)
@@ -110,13 +111,13 @@ def _issued(stage: Stage, state: ReviewState, message: Message) -> Decision:
 
 
 def _forwarded(_stage: Stage, _state: ReviewState, message: Message) -> Decision:
-    return applied(facts.Forwarded(**_mark(message), type=message.type, to=sender(message)[0]))
+    return applied(facts.Forwarded(*_mark(message), type=message.type, to=sender(message)[0]))
 
 
 def _withdrawn(_stage: Stage, state: ReviewState, message: Message) -> Decision:
     if state.phase is Phase.TRANSFERRED:
         return _forwarded(_stage, state, message)
-    return applied(facts.Withdrawn(**_mark(message), phase=Phase.WITHDRAWN, withdrawal=message.data))
+    return applied(facts.Withdrawn(*_mark(message), phase=Phase.WITHDRAWN, withdrawal=message.data))
 
 
 REVIEW_ADOPTS: Final[Mapping[str, Adoption]] = {
@@ -143,17 +144,17 @@ REVIEW_ADOPTS: Final[Mapping[str, Adoption]] = {
 def _ready(_stage: Stage, state: Any, message: Message) -> Decision:
     event = message.data
     mark = _mark(message)
-    ready = facts.Ready(**mark, phase=Phase.READY, readiness=replace(event, collection_code=None))
+    ready = facts.Ready(*mark, phase=Phase.READY, readiness=replace(event, collection_code=None))
     if event.collection_code is None:  # the review's: the code is lost, and a clerk makes another
         return applied(ready)
     salt = sha256(message.id.encode()).digest()[:16]
-    code = facts.CodeSet(**mark, salt=salt, code_hash=hash_code(event.collection_code, salt))
+    code = facts.CodeSet(*mark, salt=salt, code_hash=hash_code(event.collection_code, salt))
     return applied(code, ready, out=_rest(state, message, ready.readiness))
 
 
 def _served(kind: type[facts.Fact], field: str, phase: Phase) -> Act:
     def act(_stage: Stage, state: Any, message: Message) -> Decision:
-        fact = kind(**_mark(message), phase=phase, **{field: message.data})
+        fact = kind(*_mark(message), phase=phase, **{field: message.data})
         return applied(fact, out=_rest(state, message, message.data))
 
     return act
@@ -161,8 +162,8 @@ def _served(kind: type[facts.Fact], field: str, phase: Phase) -> Act:
 
 def _rest(state: Any, message: Message, event: Any) -> tuple[Outgoing, ...]:
     both = (
-        Outgoing((StageName.ACCEPTANCE.value, state.issued.acceptance), event, state.term),
-        Outgoing((StageName.REVIEW.value, state.review), event, state.term),
+        Outgoing((StageName.ACCEPTANCE, state.issued.acceptance), event, state.term),
+        Outgoing((StageName.REVIEW, state.review), event, state.term),
     )
     return _others(message, both)
 

@@ -43,7 +43,7 @@ def accept(stage: Stage, state: ReviewState, message: Message) -> Decision:
         ),
         directory_version=state.file.directory_version,
     )
-    fact = facts.Accepted(**stamp(message), phase=Phase.IN_REVIEW, acceptance=event)
+    fact = facts.Accepted(*stamp(message), phase=Phase.IN_REVIEW, acceptance=event)
     return applied(fact, out=(tell(state, event),))
 
 
@@ -64,7 +64,7 @@ def deem_accepted(stage: Stage, state: ReviewState, message: Message) -> Decisio
         notice_number=state.file.case_number,
         directory_version=state.file.directory_version,
     )
-    fact = facts.DeemedAccepted(**stamp(message), phase=Phase.IN_REVIEW, acceptance=event)
+    fact = facts.DeemedAccepted(*stamp(message), phase=Phase.IN_REVIEW, acceptance=event)
     return applied(fact, out=(tell(state, event),))
 
 
@@ -87,7 +87,7 @@ def not_accept(_stage: Stage, state: ReviewState, message: Message) -> Decision:
         remedy=command.remedy,
         times=replace(state.times, accepted=None, promised=None, statutory=None),
     )
-    fact = facts.NotAccepted(**stamp(message), phase=Phase.NOT_ACCEPTED, notice=event)
+    fact = facts.NotAccepted(*stamp(message), phase=Phase.NOT_ACCEPTED, notice=event)
     return applied(fact, out=(tell(state, event),))
 
 
@@ -113,7 +113,7 @@ def request_supplement(_stage: Stage, state: ReviewState, message: Message) -> D
         materials=command.materials, reason=command.reason, due=command.due, clock_runs=clock_runs
     )
     phase = None if clock_runs else Phase.SUPPLEMENTING
-    fact = facts.SupplementAsked(**stamp(message), phase=phase, request=event)
+    fact = facts.SupplementAsked(*stamp(message), phase=phase, request=event)
     return applied(fact, out=(tell(state, event),))
 
 
@@ -127,7 +127,7 @@ def answered(stage: Stage, state: ReviewState, message: Message) -> Decision:
     start = message.data.provided_at if state.duty_start is DutyStart.WINDOW else message.recorded_at
     return applied(
         facts.SupplementGiven(
-            **stamp(message),
+            *stamp(message),
             phase=Phase.RECEIVED,
             supplement=message.data,
             duty_from=start,
@@ -138,4 +138,4 @@ def answered(stage: Stage, state: ReviewState, message: Message) -> Decision:
 
 def added(_stage: Stage, _state: ReviewState, message: Message) -> Decision:
     """Materials that stop and start no clock."""
-    return applied(facts.SupplementGiven(**stamp(message), supplement=message.data))
+    return applied(facts.SupplementGiven(*stamp(message), supplement=message.data))

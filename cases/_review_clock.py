@@ -27,7 +27,7 @@ def suspend(_stage: Stage, state: ReviewState, message: Message) -> Decision:
         since=message.acted_at,
         expected_end=command.expected_end,
     )
-    fact = facts.Suspended(**stamp(message), phase=Phase.SUSPENDED, suspension=event)
+    fact = facts.Suspended(*stamp(message), phase=Phase.SUSPENDED, suspension=event)
     return applied(fact, out=(tell(state, event),))
 
 
@@ -41,7 +41,7 @@ def resume(stage: Stage, state: ReviewState, message: Message) -> Decision:
         stage.item(state.file), state.times, state.times.accepted, stops, state.extension_days
     )
     event = ClockResumed(result=message.data.result, at=message.acted_at, times=times)
-    fact = facts.Resumed(**stamp(message), phase=Phase.IN_REVIEW, resumption=event)
+    fact = facts.Resumed(*stamp(message), phase=Phase.IN_REVIEW, resumption=event)
     return applied(fact, out=(tell(state, event),))
 
 
@@ -64,4 +64,4 @@ def extend(stage: Stage, state: ReviewState, message: Message) -> Decision:
         reason=command.reason,
         times=times,
     )
-    return applied(facts.Extended(**stamp(message), extension=event), out=(tell(state, event),))
+    return applied(facts.Extended(*stamp(message), extension=event), out=(tell(state, event),))

@@ -10,12 +10,11 @@ from cases._file import outstanding
 from cases._review_result import approval
 from cases._review_state import ReviewState, begin, tell
 from cases._stage import Stage, sender, stamp
-from cases.clock import legal_day
 from cases.decision import Decision, Message, applied, waiting
 from cases.phases import Phase
 from cases.reasons import Refusal, refused
 from cases.terms import FIRST_TERM
-from jurisdictions import Power
+from jurisdictions import Power, legal_day
 from jurisdictions import Stage as StageName
 from schemas.models import (
     AcceptedBy,
@@ -37,7 +36,7 @@ def collected(stage: Stage, _state: None, message: Message) -> Decision:
     if event.duty_start is DutyStart.WINDOW:
         start = event.times.collected or message.acted_at
     received = facts.Received(
-        **stamp(message),
+        *stamp(message),
         phase=Phase.RECEIVED,
         file=event.file,
         times=replace(event.times, received=message.recorded_at),
@@ -61,7 +60,7 @@ def accepted_at_counter(stage: Stage, _state: None, message: Message) -> Decisio
     if wrong is not None:
         return wrong
     received = facts.Received(
-        **stamp(message),
+        *stamp(message),
         phase=Phase.IN_REVIEW,
         file=event.file,
         times=replace(event.times, received=message.recorded_at),
@@ -89,7 +88,7 @@ def transferred_here(stage: Stage, state: ReviewState | None, message: Message) 
     accepted = event.accepted_by is not None
     return applied(
         facts.Received(
-            **stamp(message),
+            *stamp(message),
             phase=Phase.IN_REVIEW if accepted else Phase.RECEIVED,
             file=event.file,
             times=event.times,
@@ -133,7 +132,7 @@ def _decided_by_rule(stage: Stage, received: facts.Received, message: Message) -
             times=stage.clock.accepted(stage.item(state.file), state.times, at),
             directory_version=state.file.directory_version,
         )
-        steps.append(facts.Accepted(**stamp(message), phase=Phase.IN_REVIEW, acceptance=event))
+        steps.append(facts.Accepted(*stamp(message), phase=Phase.IN_REVIEW, acceptance=event))
         out.append(tell(state, event))
         state = replace(state, times=event.times, accepted_by=AcceptedBy.RULE)
     decided, issued, sent = approval(stage, state, commands.Approve(), message, at)

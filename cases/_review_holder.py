@@ -42,22 +42,22 @@ def transfer(stage: Stage, state: ReviewState, message: Message) -> Decision:
         directory_version=state.file.directory_version,
     )
     term = state.term + 1
-    fact = facts.Transferred(**stamp(message), phase=Phase.TRANSFERRED, transfer=news, term=term)
-    whole = Outgoing((StageName.REVIEW.value, node), replace(news, file=state.file), term)
+    fact = facts.Transferred(*stamp(message), phase=Phase.TRANSFERRED, transfer=news, term=term)
+    whole = Outgoing((StageName.REVIEW, node), replace(news, file=state.file), term)
     return applied(fact, out=(whole, replace(tell(state, news), term=term)))
 
 
 def forward(_stage: Stage, state: ReviewState, message: Message) -> Decision:
     to = state.holder or ""
-    fact = facts.Forwarded(**stamp(message), type=message.type, to=to)
-    return applied(fact, out=(Outgoing((StageName.REVIEW.value, to), message.data, state.term),))
+    fact = facts.Forwarded(*stamp(message), type=message.type, to=to)
+    return applied(fact, out=(Outgoing((StageName.REVIEW, to), message.data, state.term),))
 
 
 def withdrawn(_stage: Stage, _state: ReviewState, message: Message) -> Decision:
-    return applied(facts.Withdrawn(**stamp(message), phase=Phase.WITHDRAWN, withdrawal=message.data))
+    return applied(facts.Withdrawn(*stamp(message), phase=Phase.WITHDRAWN, withdrawal=message.data))
 
 
 def withdrawn_after_issue(_stage: Stage, state: ReviewState, message: Message) -> Decision:
-    fact = facts.Withdrawn(**stamp(message), phase=Phase.WITHDRAWN, withdrawal=message.data)
-    to = (StageName.PICKUP.value, state.file.pickup)
+    fact = facts.Withdrawn(*stamp(message), phase=Phase.WITHDRAWN, withdrawal=message.data)
+    to = (StageName.PICKUP, state.file.pickup)
     return applied(fact, out=(Outgoing(to, message.data, state.term),))

@@ -60,9 +60,9 @@ def approval(
     )
     mark = stamp(message)
     return (
-        facts.Decided(**mark, phase=Phase.APPROVED, decision=decision),
-        facts.Issued(**mark, certificate=issued, review=stage.code, term=state.term),
-        (tell(state, decision), Outgoing((StageName.PICKUP.value, file.pickup), issued, state.term)),
+        facts.Decided(*mark, phase=Phase.APPROVED, decision=decision),
+        facts.Issued(*mark, certificate=issued, review=stage.code, term=state.term),
+        (tell(state, decision), Outgoing((StageName.PICKUP, file.pickup), issued, state.term)),
     )
 
 
@@ -96,5 +96,5 @@ def refuse(_stage: Stage, state: ReviewState, message: Message) -> Decision:
         times=state.times,
         directory_version=state.file.directory_version,
     )
-    fact = facts.Decided(**stamp(message), phase=Phase.REFUSED, decision=event)
+    fact = facts.Decided(*stamp(message), phase=Phase.REFUSED, decision=event)
     return applied(fact, out=(tell(state, event),))

@@ -144,4 +144,4 @@ FOLDS: Final[Mapping[type[facts.Fact], Fold]] = {
 
 def tell(state: ReviewState, event: Event) -> Outgoing:
     """An event to the acceptance stage of the case."""
-    return Outgoing((StageName.ACCEPTANCE.value, state.acceptance), event, state.term)
+    return Outgoing((StageName.ACCEPTANCE, state.acceptance), event, state.term)

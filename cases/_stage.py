@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -121,7 +123,7 @@ class Stage(ABC):
 
     def view(self, state: Any) -> View:
         """Status, whether open, and timers of a state."""
-        return View(state.phase.value, state.phase not in ENDS, self._timers(state))
+        return View(str(state.phase), state.phase not in ENDS, self._timers(state))
 
     def item(self, file: CaseFile) -> Item:
         """The item in the version by which the case is judged to its end (law 9).
@@ -185,14 +187,19 @@ class Stage(ABC):
         return None
 
 
-def stamp(message: Message) -> dict[str, Any]:
+def stamp(message: Message) -> tuple[datetime, datetime, str]:
     """When, recorded when and by whom: the beginning of every fact."""
-    return {"at": message.acted_at, "recorded_at": message.recorded_at, "by": message.source}
+    return message.acted_at, message.recorded_at, message.source
 
 
 def sender(message: Message) -> tuple[str, str]:
     """Jurisdiction and stage of the stream an event came from."""
-    code, _, stage = message.source.partition("/")
+    return _place(message.source)
+
+
+@lru_cache(maxsize=1024)
+def _place(stream: str) -> tuple[str, str]:
+    code, _, stage = stream.partition("/")
     return code, stage.partition("/")[0]
 
 
@@ -203,7 +210,7 @@ def claim(_stage: Stage, state: Any, message: Message) -> Decision:
     """领取任务."""
     if state.claimed_by is not None and state.claimed_by != message.source:
         return refused(Refusal.CLAIMED)
-    return applied(Claimed(**stamp(message)))
+    return applied(Claimed(*stamp(message)))
 
 
 def release(_stage: Stage, state: Any, message: Message) -> Decision:
@@ -212,14 +219,14 @@ def release(_stage: Stage, state: Any, message: Message) -> Decision:
         return refused(Refusal.NOT_CLAIMED)
     if state.claimed_by != message.source and not message.data.reason.strip():
         return refused(Refusal.MISSING, "reason")
-    return applied(Released(**stamp(message), reason=message.data.reason))
+    return applied(Released(*stamp(message), reason=message.data.reason))
 
 
 def raise_attention(_stage: Stage, _state: Any, message: Message) -> Decision:
     """A hand-over was refused."""
     told = message.data
     return applied(
-        AttentionRaised(**stamp(message), type=told.type, to=told.to, code=told.code, reason=told.reason)
+        AttentionRaised(*stamp(message), type=told.type, to=told.to, code=told.code, reason=told.reason)
     )
 
 
@@ -229,7 +236,7 @@ def attend(_stage: Stage, state: CaseState, message: Message) -> Decision:
         return refused(Refusal.NOTHING_TO_ATTEND)
     if not message.data.note.strip():
         return refused(Refusal.MISSING, "note")
-    return applied(AttentionCleared(**stamp(message), note=message.data.note))
+    return applied(AttentionCleared(*stamp(message), note=message.data.note))
 
 
 _EVERYWHERE: Final[dict[str, Act]] = {TOLD: raise_attention, "Attend": attend}

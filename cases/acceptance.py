@@ -1,5 +1,6 @@
 """异地受理: the stage where the applicant is. It takes applications in, hears of everything, and tells the applicant."""
 
+from datetime import date
 from typing import Any, Final
 
 from cases import facts
@@ -7,7 +8,6 @@ from cases._acceptance_state import FOLDS, AcceptanceState, begin
 from cases._adopted import ACCEPTANCE_ADOPTS
 from cases._service import SERVICE_ROWS, delivered, handed_over, mailed, noted
 from cases._stage import Act, Stage, sender, stamp, table
-from cases.clock import legal_day
 from cases.commands import AcceptanceCommand
 from cases.decision import Decision, Message, Outcome, Outgoing, applied, waiting
 from cases.phases import Phase
@@ -15,7 +15,7 @@ from cases.reasons import Refusal, refused
 from cases.submission import check_materials, check_submission
 from cases.tasks import Task, acceptance_task
 from cases.terms import FIRST_TERM, ahead, behind
-from jurisdictions import Invalid, NoRoute, Power, Route, make_case_number, route
+from jurisdictions import Invalid, Mode, NoRoute, Power, Route, legal_day, make_case_number, route
 from jurisdictions import Stage as StageName
 from schemas.models import (
     AcceptedBy,
@@ -41,6 +41,8 @@ _FIELDS: Final = {
     "on": "item_code",
 }
 """Arguments of `route` by the fields of the submission."""
+_MODES: Final = {mode: HandlingMode(mode.value) for mode in Mode}
+"""The directory's modes in the contracts' words."""
 
 
 def _submit(stage: Stage, _state: None, message: Message) -> Decision:
@@ -54,19 +56,20 @@ def _submit(stage: Stage, _state: None, message: Message) -> Decision:
     serving = stage.directory.serving(StageName.ACCEPTANCE, office.jurisdiction)
     if serving is not None and serving != stage.code:
         return refused(Refusal.WRONG_INBOX, "office.jurisdiction", expected=stage.code)
+    day = legal_day(message.acted_at)
     try:
-        way, pickup = _route(stage, submission, office, message)
+        way, pickup = _route(stage, submission, office, day)
     except NoRoute as no:
         field = _FIELDS.get(no.field, no.field)
         return Decision(Outcome.REFUSED, no.code.value, f"{no.reason_zh} / {no.reason_en}", field)
-    wrong = check_submission(submission, way.item, message.acted_at)
+    wrong = check_submission(submission, way.item, day)
     if wrong is not None:
         return wrong
-    number = make_case_number(way.item.code, legal_day(message.acted_at), way.serials, message.data.serial)
+    number = make_case_number(way.item.code, day, way.serials, message.data.serial)
     file = CaseFile(
         case_number=number,
         item=ItemRef(code=way.item.code, version=way.item.version, name=way.item.name_zh),
-        mode=HandlingMode(way.mode.value),
+        mode=_MODES[way.mode],
         channel=submission.channel,
         accepting_office=office,
         applicant=submission.applicant,
@@ -78,11 +81,11 @@ def _submit(stage: Stage, _state: None, message: Message) -> Decision:
         directory_version=stage.directory.version,
     )
     times = stage.clock.collected(collected)
-    to = (StageName.REVIEW.value, way.review.code)
+    to = (StageName.REVIEW, way.review.code)
     if way.power is Power.ACCEPT:
         times = stage.clock.accepted(way.item, times, message.acted_at)
         opened = facts.Submitted(
-            **stamp(message),
+            *stamp(message),
             phase=Phase.IN_REVIEW,
             file=file,
             times=times,
@@ -101,7 +104,7 @@ def _submit(stage: Stage, _state: None, message: Message) -> Decision:
         )
         return applied(opened, out=(Outgoing(to, accepted, FIRST_TERM),))
     opened = facts.Submitted(
-        **stamp(message),
+        *stamp(message),
         phase=Phase.FORWARDED,
         file=file,
         times=times,
@@ -114,7 +117,7 @@ def _submit(stage: Stage, _state: None, message: Message) -> Decision:
     return applied(opened, out=(Outgoing(to, event, FIRST_TERM),))
 
 
-def _route(stage: Stage, submission: CaseSubmitted, office: Office, message: Message) -> tuple[Route, str]:
+def _route(stage: Stage, submission: CaseSubmitted, office: Office, day: date) -> tuple[Route, str]:
     """Route and pickup stage. What is delivered electronically needs no agreement about a counter."""
     wish = submission.delivery.jurisdiction
     electronic = submission.delivery.kind is DeliveryKind.ELECTRONIC
@@ -124,7 +127,7 @@ def _route(stage: Stage, submission: CaseSubmitted, office: Office, message: Mes
         accepted_by=office.jurisdiction,
         belongs_to=submission.belonging,
         pickup=None if electronic else wish,
-        on=legal_day(message.acted_at),
+        on=day,
     )
     pickup = way.pickup.code if way.pickup else stage.directory.serving(StageName.PICKUP, wish)
     if pickup is None:
@@ -146,51 +149,51 @@ def _provide(stage: Stage, state: AcceptanceState, message: Message) -> Decision
         provided_at=message.acted_at,
     )
     phase = Phase.FORWARDED if state.phase is Phase.SUPPLEMENTING else None
-    fact = facts.SupplementGiven(**stamp(message), phase=phase, supplement=supplement)
+    fact = facts.SupplementGiven(*stamp(message), phase=phase, supplement=supplement)
     return applied(fact, out=(_to_holder(state, supplement),))
 
 
 def _withdraw(_stage: Stage, state: AcceptanceState, message: Message) -> Decision:
     event = CaseWithdrawn(reason=message.data.reason, withdrawn_at=message.acted_at)
-    fact = facts.Withdrawn(**stamp(message), phase=Phase.WITHDRAWN, withdrawal=event)
+    fact = facts.Withdrawn(*stamp(message), phase=Phase.WITHDRAWN, withdrawal=event)
     return applied(fact, out=(_to_holder(state, event),) if state.taken else ())
 
 
 def _to_holder(state: AcceptanceState, event: Any) -> Outgoing:
-    return Outgoing((StageName.REVIEW.value, state.holder), event, state.term)
+    return Outgoing((StageName.REVIEW, state.holder), event, state.term)
 
 
 def _accepted(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.Accepted(**stamp(message), phase=Phase.IN_REVIEW, acceptance=message.data))
+    return applied(facts.Accepted(*stamp(message), phase=Phase.IN_REVIEW, acceptance=message.data))
 
 
 def _deemed(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.DeemedAccepted(**stamp(message), phase=Phase.IN_REVIEW, acceptance=message.data))
+    return applied(facts.DeemedAccepted(*stamp(message), phase=Phase.IN_REVIEW, acceptance=message.data))
 
 
 def _not_accepted(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.NotAccepted(**stamp(message), phase=Phase.NOT_ACCEPTED, notice=message.data))
+    return applied(facts.NotAccepted(*stamp(message), phase=Phase.NOT_ACCEPTED, notice=message.data))
 
 
 def _asked(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
     phase = None if message.data.clock_runs else Phase.SUPPLEMENTING
-    return applied(facts.SupplementAsked(**stamp(message), phase=phase, request=message.data))
+    return applied(facts.SupplementAsked(*stamp(message), phase=phase, request=message.data))
 
 
 def _suspended(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.Suspended(**stamp(message), phase=Phase.SUSPENDED, suspension=message.data))
+    return applied(facts.Suspended(*stamp(message), phase=Phase.SUSPENDED, suspension=message.data))
 
 
 def _resumed(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.Resumed(**stamp(message), phase=Phase.IN_REVIEW, resumption=message.data))
+    return applied(facts.Resumed(*stamp(message), phase=Phase.IN_REVIEW, resumption=message.data))
 
 
 def _extended(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.Extended(**stamp(message), extension=message.data))
+    return applied(facts.Extended(*stamp(message), extension=message.data))
 
 
 def _transferred(_stage: Stage, _state: AcceptanceState, message: Message) -> Decision:
-    return applied(facts.Transferred(**stamp(message), transfer=message.data, term=message.term))
+    return applied(facts.Transferred(*stamp(message), transfer=message.data, term=message.term))
 
 
 def _decided(_stage: Stage, state: AcceptanceState, message: Message) -> Decision:
@@ -199,7 +202,7 @@ def _decided(_stage: Stage, state: AcceptanceState, message: Message) -> Decisio
         phase: Phase | None = Phase.REFUSED
     else:  # a case withdrawn meanwhile stays so: the review passes the withdrawal on to pickup
         phase = None if state.phase is Phase.WITHDRAWN else Phase.APPROVED
-    return applied(facts.Decided(**stamp(message), phase=phase, decision=message.data))
+    return applied(facts.Decided(*stamp(message), phase=phase, decision=message.data))
 
 
 _BEFORE_ACCEPTANCE: Final[dict[str, Act]] = {

@@ -1,23 +1,18 @@
 """The legal clock of a case: its four times and what is due, by the calendar of the directory."""
 
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from msgspec.structs import replace
 
-from jurisdictions import CHINA_TIME, Directory, Due, Invalid, Item, Limit, LimitStart, LimitUnit
+from jurisdictions import Directory, Due, Invalid, Item, Limit, LimitStart, LimitUnit
 from schemas.models import Suspension, Times
 
 _SERVICE: Final = Limit(LimitUnit.WORKING_DAYS, 10)
 _FIRST_YEAR: Final = 1993
 _LAST_YEAR: Final = 9000
 _UNITS_OF_DAYS: Final = (LimitUnit.WORKING_DAYS, LimitUnit.CALENDAR_DAYS)
-
-
-def legal_day(instant: datetime) -> date:
-    """The day of an instant in legal time."""
-    return instant.astimezone(CHINA_TIME).date()
 
 
 def _countable(instant: datetime) -> datetime:
@@ -61,20 +56,15 @@ class LegalClock:
         A limit that starts from another instant than acceptance (the end of an application window or of a public
         notice) is counted from acceptance and provisional, as that instant is not known to the case.
         """
-        stops = tuple((_countable(stop.since), _countable(stop.until)) for stop in suspensions)
+        stops = [(_countable(stop.since), _countable(stop.until)) for stop in suspensions]
         promised = self._due(item, item.promised, _countable(at), stops, extension_days)
         statutory = self._due(item, item.statutory, at, stops, extension_days)
-        dues = [due for due in (promised, statutory) if due is not None]
         return replace(
             times,
             accepted=at,
             promised=promised and promised.at,
             statutory=statutory and statutory.at,
-            provisional=any(due.provisional for due in dues)
-            or any(
-                limit is not None and limit.starts is not LimitStart.ACCEPTANCE
-                for limit in (item.promised, item.statutory)
-            ),
+            provisional=_may_move(item.promised, promised) or _may_move(item.statutory, statutory),
             calendar_version=self._calendar.version,
         )
 
@@ -83,7 +73,7 @@ class LegalClock:
         item: Item,
         limit: Limit | None,
         at: datetime,
-        stops: tuple[tuple[datetime, datetime], ...],
+        stops: Sequence[tuple[datetime, datetime]],
         extension_days: int,
     ) -> Due | None:
         if limit is None:
@@ -100,3 +90,10 @@ class LegalClock:
             return self._calendar.due_with_suspensions(at, limit, stops)
         hours = self._directory.jurisdiction(item.owner).office_hours
         return self._calendar.due_with_suspensions(at, limit, stops, hours)
+
+
+def _may_move(limit: Limit | None, due: Due | None) -> bool:
+    """Whether a due instant depends on a calendar to come, or on an instant that the case does not know."""
+    if limit is None or due is None:
+        return False
+    return due.provisional or limit.starts is not LimitStart.ACCEPTANCE

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -67,7 +67,7 @@ class Decision(Struct, frozen=True, gc=False):
     out: tuple[Outgoing, ...] = ()
 
 
-class View(NamedTuple):
+class View(Struct, frozen=True, gc=False):
     """What the outside sees of a state: its name, whether it is open, and when it wants to be woken for what."""
 
     status: str

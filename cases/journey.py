@@ -10,8 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cases import facts
-from cases.clock import legal_day
-from jurisdictions import CHINA_TIME
+from jurisdictions import CHINA_TIME, legal_day
 from schemas.models import AcceptedBy, CollectorKind, DecisionOutcome, DeliveryKind
 
 _ACCEPTED_BY: Final = {

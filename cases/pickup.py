@@ -32,7 +32,7 @@ def _issued(_stage: Stage, _state: None, message: Message) -> Decision:
     """What is delivered electronically is delivered at once; the rest waits for a clerk."""
     event: CertificateIssued = message.data
     fact = facts.Issued(
-        **stamp(message),
+        *stamp(message),
         phase=Phase.ISSUED,
         certificate=event,
         review=sender(message)[0],
@@ -43,7 +43,7 @@ def _issued(_stage: Stage, _state: None, message: Message) -> Decision:
     proof = CertificateDelivered(
         kind=DeliveryKind.ELECTRONIC, proof=event.certificate.number, delivered_at=message.recorded_at
     )
-    delivered = facts.Delivered(**stamp(message), phase=Phase.DELIVERED, delivery=proof)
+    delivered = facts.Delivered(*stamp(message), phase=Phase.DELIVERED, delivery=proof)
     return applied(fact, delivered, out=_tell(begin(fact), proof))
 
 
@@ -58,8 +58,8 @@ def _make_ready(_stage: Stage, state: PickupState, message: Message) -> Decision
         return refused(Refusal.INVALID, "code_hash", expected="SHA-256(salt + code)")
     mark = stamp(message)
     event = CertificateReady(place=command.place, ready_at=message.acted_at)
-    code_set = facts.CodeSet(**mark, salt=command.salt, code_hash=command.code_hash)
-    ready = facts.Ready(**mark, phase=Phase.READY, readiness=event)
+    code_set = facts.CodeSet(*mark, salt=command.salt, code_hash=command.code_hash)
+    ready = facts.Ready(*mark, phase=Phase.READY, readiness=event)
     to_acceptance, to_review = _tell(state, event)
     with_code = replace(to_acceptance, data=replace(event, collection_code=command.code))
     return applied(code_set, ready, out=(with_code, to_review))
@@ -75,7 +75,7 @@ def _mail(_stage: Stage, state: PickupState, message: Message) -> Decision:
     event = CertificateMailed(
         carrier=command.carrier, tracking_number=command.tracking_number, mailed_at=message.acted_at
     )
-    fact = facts.Mailed(**stamp(message), phase=Phase.MAILED, dispatch=event)
+    fact = facts.Mailed(*stamp(message), phase=Phase.MAILED, dispatch=event)
     return applied(fact, out=_tell(state, event))
 
 
@@ -88,7 +88,7 @@ def _confirm_delivery(_stage: Stage, state: PickupState, message: Message) -> De
     if at > message.recorded_at or (state.mailed_at is not None and at < state.mailed_at):
         return refused(Refusal.WRONG_ORDER, "delivered_at", expected="mailed_at ≤ delivered_at ≤ now")
     event = CertificateDelivered(kind=DeliveryKind.POST, proof=command.proof, delivered_at=at)
-    fact = facts.Delivered(**stamp(message), phase=Phase.DELIVERED, delivery=event)
+    fact = facts.Delivered(*stamp(message), phase=Phase.DELIVERED, delivery=event)
     return applied(fact, out=_tell(state, event))
 
 
@@ -96,7 +96,7 @@ def _return(_stage: Stage, state: PickupState, message: Message) -> Decision:
     event = CertificateReturned(
         reason=message.data.reason, note=message.data.note, returned_at=message.acted_at
     )
-    fact = facts.Returned(**stamp(message), phase=Phase.RETURNED, return_=event)
+    fact = facts.Returned(*stamp(message), phase=Phase.RETURNED, return_=event)
     return applied(fact, out=_tell(state, event))
 
 
@@ -108,14 +108,14 @@ def _hand_over(_stage: Stage, state: PickupState, message: Message) -> Decision:
     mark = stamp(message)
     if not code_matches(command.code, state.salt, state.code_hash):
         refusal = refused(Refusal.CODE_MISMATCH, "code")
-        return replace(refusal, outcome=Outcome.APPLIED, facts=(facts.WrongCode(**mark),))
+        return replace(refusal, outcome=Outcome.APPLIED, facts=(facts.WrongCode(*mark),))
     collector = _collector(state, command)
     if collector is None:
         return refused(Refusal.WRONG_DOCUMENT, "document_number")
     event = CertificateCollected(
         collector=collector, authority=command.authority, collected_at=message.acted_at
     )
-    fact = facts.HandedOver(**mark, phase=Phase.COLLECTED, collection=event)
+    fact = facts.HandedOver(*mark, phase=Phase.COLLECTED, collection=event)
     return applied(fact, out=_tell(state, event))
 
 
@@ -140,14 +140,14 @@ def _plain(number: str) -> str:
 
 
 def _withdrawn(_stage: Stage, _state: PickupState, message: Message) -> Decision:
-    return applied(facts.Withdrawn(**stamp(message), phase=Phase.WITHDRAWN, withdrawal=message.data))
+    return applied(facts.Withdrawn(*stamp(message), phase=Phase.WITHDRAWN, withdrawal=message.data))
 
 
 def _tell(state: PickupState, event: Event) -> tuple[Outgoing, Outgoing]:
     """An event to both who wait for it: the accepting and the reviewing stage."""
     return (
-        Outgoing((StageName.ACCEPTANCE.value, state.issued.acceptance), event, state.term),
-        Outgoing((StageName.REVIEW.value, state.review), event, state.term),
+        Outgoing((StageName.ACCEPTANCE, state.issued.acceptance), event, state.term),
+        Outgoing((StageName.REVIEW, state.review), event, state.term),
     )
 
 

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from cases._acceptance_state import AcceptanceState
-from cases.clock import legal_day
 from cases.decision import Decision
 from cases.reasons import Refusal, refused
 from jurisdictions import Invalid, Item, Required, Serves, citizen_number, credit_code
@@ -49,13 +48,13 @@ def submission_refusal(key: str, code: str, reason: str, field: str = "") -> Sub
     )
 
 
-def check_submission(submission: CaseSubmitted, item: Item, at: datetime) -> Decision | None:
-    """The first thing that is wrong with an application for `item`; None if nothing is.
+def check_submission(submission: CaseSubmitted, item: Item, day: date) -> Decision | None:
+    """The first thing that is wrong with an application for `item`, made on `day`; None if nothing is.
 
     Identifiers are checked as GB 11643 and GB 32100 say; no value is repeated in the refusal.
     """
     return (
-        check_applicant(submission.applicant, item, legal_day(at))
+        check_applicant(submission.applicant, item, day)
         or check_materials(submission.materials, item)
         or _check_required(submission.materials, item)
         or check_delivery(submission.delivery, item)
@@ -79,17 +78,16 @@ def check_materials(materials: Sequence[Material], item: Item) -> Decision | Non
     listed = {material.code: material for material in item.materials}
     seen: set[str] = set()
     for index, material in enumerate(materials):
-        where = f"materials[{index}]"
         entry = listed.get(material.code)
         if entry is None or material.code in seen:
-            return refused(Refusal.UNKNOWN_MATERIAL, f"{where}.code", expected=", ".join(listed))
+            return refused(Refusal.UNKNOWN_MATERIAL, f"materials[{index}].code", expected=", ".join(listed))
         seen.add(material.code)
         if material.may_follow and entry.required is not Required.MAY_FOLLOW:
-            return refused(Refusal.INVALID, f"{where}.may_follow", expected="false")
+            return refused(Refusal.INVALID, f"materials[{index}].may_follow", expected="false")
         if material.digest is not None and not _DIGEST.fullmatch(material.digest):
-            return refused(Refusal.INVALID, f"{where}.digest", expected="64 × 0-9a-f")
+            return refused(Refusal.INVALID, f"materials[{index}].digest", expected="64 × 0-9a-f")
         if material.size is not None and material.size < 0:
-            return refused(Refusal.INVALID, f"{where}.size", expected="≥ 0")
+            return refused(Refusal.INVALID, f"materials[{index}].size", expected="≥ 0")
     return None
 
 

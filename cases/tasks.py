@@ -10,9 +10,8 @@ from cases._acceptance_state import AcceptanceState
 from cases._pickup_state import PickupState
 from cases._review_state import ReviewState
 from cases._stage import CaseState
-from cases.clock import legal_day
 from cases.phases import Phase
-from jurisdictions import CHINA_TIME, Directory, Invalid
+from jurisdictions import CHINA_TIME, Directory, Invalid, legal_day
 from schemas.models import Applicant, DeliveryKind, ItemRef
 
 

@@ -19,7 +19,7 @@ from consumers.desk import Here
 from consumers.forms import BY_NAME, FORMS, Form, body_of
 from consumers.sheet import sheet
 from consumers.worklist import Order, counts, find, page
-from jurisdictions import CHINA_TIME, Invalid, Stage
+from jurisdictions import CHINA_TIME, Invalid, Stage, legal_day
 from web import (
     NAV,
     Caller,
@@ -58,8 +58,8 @@ def days_left(due: datetime | None, now: datetime) -> tuple[str, str]:
     """How long there is still, in days of the calendar."""
     if due is None:
         return "", ""
-    last = (due - timedelta(microseconds=1)).astimezone(CHINA_TIME).date()
-    days = (last - now.astimezone(CHINA_TIME).date()).days
+    last = legal_day(due - timedelta(microseconds=1))
+    days = (last - legal_day(now)).days
     plural = "day" if abs(days) == 1 else "days"
     if due < now:
         return (f"逾期 {-days} 天", f"{-days} {plural} late") if days else ("今天逾期", "late since today")

@@ -5,7 +5,7 @@ inboxes; the calendar of working days and the legal clock; validators of identif
 once and knows no other package of the project.
 """
 
-from jurisdictions._calendar import CHINA_TIME, Calendar, CalendarYear, Due, Holiday, Suspension
+from jurisdictions._calendar import CHINA_TIME, Calendar, CalendarYear, Due, Holiday, Suspension, legal_day
 from jurisdictions._codes import (
     BUSINESS_LAYOUT,
     NATIONAL_LAYOUT,
@@ -101,6 +101,7 @@ __all__ = [
     "citizen_number",
     "credit_code",
     "item_code",
+    "legal_day",
     "lint",
     "load_directory",
     "make_case_number",

@@ -8,6 +8,7 @@ holidays whose dates are fixed, and what is computed from it is provisional.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import lru_cache
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -15,9 +16,12 @@ from msgspec import Meta, Struct
 from jurisdictions._errors import Invalid
 from jurisdictions._model import STANDARD_HOURS, Limit, LimitUnit, Period
 
-CHINA_TIME: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
+_AHEAD: Final = timedelta(hours=8)
+CHINA_TIME: Final = timezone(_AHEAD, "Asia/Shanghai")
 """Legal time. A fixed offset is exact: China has had no summer time since 1991."""
 
+DUES_KEPT: Final = 1024
+"""Ends of limits that are remembered: all that begin on a day and last as long end at one instant."""
 _DAY_END: Final = time(16, tzinfo=UTC)  # 24:00 in China is 16:00 UTC of the same date
 _FIVE_DAYS: Final = Limit(LimitUnit.WORKING_DAYS, 5)
 FIXED_HOLIDAYS: Final = ((1, 1), (5, 1), (5, 2), (10, 1), (10, 2), (10, 3))  # 全国年节及纪念日放假办法
@@ -59,6 +63,17 @@ class Due(Struct, frozen=True):
     provisional: bool
 
 
+def legal_day(instant: datetime) -> date:
+    """The day of an instant in legal time.
+
+    Raises:
+        Invalid: the instant has no time zone.
+    """
+    if instant.tzinfo is UTC:  # as nearly all are, and a third of the time
+        return (instant + _AHEAD).date()
+    return _local(instant).date()
+
+
 class Calendar:
     """Working days and due instants. All methods take any day from 1992 on; they hold no lock and may be shared.
 
@@ -78,6 +93,7 @@ class Calendar:
         }
         self._extra = {day.toordinal() for year in self._years.values() for day in year.working_weekends}
         self._tables: dict[int, list[int]] = {}
+        self._ends = lru_cache(DUES_KEPT)(self._end_of_days)
         self.version = "+".join(self._years[year].version for year in sorted(self._years))
 
     def is_provisional(self, year: int) -> bool:
@@ -135,9 +151,8 @@ class Calendar:
         Raises:
             Invalid: `start` has no time zone, or the office is never open.
         """
-        if limit.unit is LimitUnit.WORKING_DAYS:
-            first = _local(start).date()
-            return self._end_of(first, self.add_working_days(first, limit.amount))
+        if limit.unit is not LimitUnit.OFFICE_HOURS:
+            return self._ends(legal_day(start), limit.unit, limit.amount)
         due = self.due_with_suspensions(start, limit, (), office_hours)
         assert due is not None  # noqa: S101 - None means suspended, and here nothing is
         return due
@@ -188,6 +203,11 @@ class Calendar:
         if unit is LimitUnit.CALENDAR_DAYS:
             return self.next_working_day(first + timedelta(days=amount))
         return self.next_working_day(self.add_working_days(first, amount))
+
+    def _end_of_days(self, first: date, unit: LimitUnit, amount: int) -> Due:
+        if unit is LimitUnit.WORKING_DAYS:
+            return self._end_of(first, self.add_working_days(first, amount))
+        return self._end_of(first, self._counted(first, unit, amount))
 
     def _end_of(self, first: date, day: date) -> Due:
         return Due(datetime.combine(day, _DAY_END), self.version, self._provisional(first, day))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from bus import Clock, Engine
 from bus.receipts import UNSETTLED
 from bus.watch import Readings
-from jurisdictions import CHINA_TIME
+from jurisdictions import legal_day
 from monitoring import reads
 from monitoring._labels import Place, Places
 from web import Context
@@ -112,7 +112,7 @@ class NodeCollector(Collector):
             yield _gauge(
                 "clock_offset_seconds", "By how much our clock is ahead of the broker's.", seen.clock_offset
             )
-        today = self._clock.now().astimezone(CHINA_TIME).date()
+        today = legal_day(self._clock.now())
         through = self._context.directory.calendar.published_through(today)
         yield _gauge(
             "calendar_days", "Days for which the holiday calendar is published.", (through - today).days

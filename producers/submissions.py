@@ -20,7 +20,7 @@ from ulid import ULID
 from bus import Change, Command, Ledger
 from bus.ledger import instant, tables, upsert
 from cases.commands import SubmitCase
-from jurisdictions import CHINA_TIME
+from jurisdictions import legal_day
 from producers.tables import case_serial, submission
 from schemas.models import CaseSubmitted
 
@@ -48,7 +48,9 @@ class Submissions:
         return Command(
             stream=f"{self._code}/acceptance",
             case=f"{self._code}-{ULID()}",
-            data=SubmitCase(submission=application, serial=self._take(application.item_code, _day(acted_at))),
+            data=SubmitCase(
+                submission=application, serial=self._take(application.item_code, legal_day(acted_at))
+            ),
             actor=caller,
             acted_at=acted_at,
             key=key,
@@ -88,7 +90,7 @@ class Submissions:
         used: dict[tuple[str, date], int] = {}
         for change in opened:
             data: SubmitCase = change.message.data
-            key = data.submission.item_code, _day(change.message.acted_at)
+            key = data.submission.item_code, legal_day(change.message.acted_at)
             used[key] = max(data.serial + 1, used.get(key, 0))
         with self._lock:
             for key, first_free in used.items():  # what is in memory is ahead of the table, save at a rebuild
@@ -107,10 +109,6 @@ def digest(request: msgspec.Struct) -> bytes:
     return hashlib.sha256(_ENCODER.encode(request)).digest()
 
 
-def _day(instant: datetime) -> date:
-    return instant.astimezone(CHINA_TIME).date()
-
-
 def _stored(connection: Connection, item: str, day: date) -> int:
     table = case_serial
     found = connection.execute(select(table.c.next).where(table.c.item == item, table.c.day == day)).scalar()
@@ -120,7 +118,7 @@ def _stored(connection: Connection, item: str, day: date) -> int:
 def _jump(connection: Connection, day: date) -> int:
     """Beyond what may have been given out and lost before a restore (law 11): a hundred a second of that day."""
     declared = connection.execute(select(func.max(tables.incarnation.c.at))).scalar()
-    if declared is None or day > _day(instant(declared)):
+    if declared is None or day > legal_day(instant(declared)):
         return 0
     seconds: int = declared // 1000 % 86_400
     return 100 * seconds

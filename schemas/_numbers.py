@@ -66,6 +66,18 @@ PRESENT_LONG = Numbers(64, PRESENT)
 
 def instant_bytes(at: datetime) -> bytes:
     """A `timestamp-millis`: an aware time of whole milliseconds."""
+    if at.tzinfo is not UTC:  # in other zones two times may be equal and not the same instant (PEP 495)
+        return _instant_bytes(at)
+    found = _written.get(at)
+    if found is None:
+        found = _instant_bytes(at)
+        if len(_written) >= _KEPT:
+            _written.clear()
+        _written[at] = found
+    return found
+
+
+def _instant_bytes(at: datetime) -> bytes:
     since = at - EPOCH
     micros = since.microseconds
     if micros % 1000:
@@ -186,6 +198,8 @@ def read_instant(data: bytes, at: int) -> tuple[datetime, int]:
 _KEPT = 1024
 _kept: dict[bytes, datetime] = {}
 """Instants read of late: an event often tells one instant several times, and what is due on a day is due at one instant."""
+_written: dict[datetime, bytes] = {}
+"""Instants written of late."""
 
 _REAL = frozenset({int, float})
 _FLOAT = struct.Struct("<f")

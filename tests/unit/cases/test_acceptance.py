@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cases import Outcome, Phase, commands, submission_answer, submission_refusal
+from cases import Outcome, Phase, View, commands, submission_answer, submission_refusal
 from jurisdictions import CHINA_TIME, Required
 from schemas import models
 
@@ -42,7 +42,7 @@ def test_a_window_without_power_collects_and_says_until_when_the_owner_answers(b
     delivery = models.Delivery(kind=models.DeliveryKind.COUNTER, jurisdiction="430100")
     decision = submit(bench, make(delivery=delivery), GUANGZHOU)
     state = bench.states[GUANGZHOU]
-    assert bench.view(GUANGZHOU) == ("forwarded", True, ())
+    assert bench.view(GUANGZHOU) == View("forwarded", True, ())
     assert state.times.accepted is None
     assert state.times.promised is None
     assert state.duty_due.astimezone(CHINA_TIME).isoformat() == "2026-03-10T00:00:00+08:00"
@@ -212,7 +212,7 @@ def test_an_applicant_withdraws_before_and_after_approval(bench: Any, accepted: 
     bench.act(HERE, ask.withdraw)
     bench.deliver()
     for where in (HERE, REVIEW, ("pickup", "430300")):
-        assert bench.view(where) == ("withdrawn", False, ())
+        assert bench.view(where) == View("withdrawn", False, ())
     assert not bench.refusals
 
 

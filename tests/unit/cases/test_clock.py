@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cases.clock import LegalClock, legal_day
-from jurisdictions import CHINA_TIME, Directory, Invalid, Item, Limit, LimitUnit
+from cases.clock import LegalClock
+from jurisdictions import CHINA_TIME, Directory, Invalid, Item, Limit, LimitUnit, legal_day
 from schemas.models import Suspension
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=CHINA_TIME)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cases import DEEMED_ACCEPTANCE, Outcome, Phase, ReviewStage, commands
+from cases import DEEMED_ACCEPTANCE, Outcome, Phase, ReviewStage, View, commands
 from jurisdictions import CHINA_TIME, Directory
 from schemas import models
 
@@ -112,7 +112,7 @@ def test_a_refusal_to_accept_in_time_undoes_the_lapse(bench: Any, collected: Any
     assert bench.act(HERE, ask.not_accept).code == "not_applicable"
     bench.act(HERE, ask.not_accept, acted_at=acted)
     bench.deliver()
-    assert bench.view(HERE) == bench.view(WINDOW) == ("not_accepted", False, ())
+    assert bench.view(HERE) == bench.view(WINDOW) == View("not_accepted", False, ())
     assert bench.states[WINDOW].not_accepted.right_body.jurisdiction == "430000"
 
 
@@ -144,7 +144,7 @@ def test_supplements_are_asked_for_once_and_start_a_new_duty_when_they_come(
     assert bench.act(HERE, commands.RequestSupplement(materials=())).field == "materials"
     bench.act(HERE, ask.supplement)
     bench.deliver()
-    assert bench.view(HERE) == bench.view(WINDOW) == ("supplementing", True, ())
+    assert bench.view(HERE) == bench.view(WINDOW) == View("supplementing", True, ())
     assert bench.act(HERE, ask.accept).code == "not_applicable"
     bench.later(days=7)
     bench.act(WINDOW, ask.provide)
@@ -261,7 +261,7 @@ def test_refusal_needs_reason_grounds_and_remedy(bench: Any, accepted: Any, ask:
         assert bench.act(HERE, msgspec.structs.replace(ask.refuse, remedy=remedy)).field == "remedy"
     bench.act(HERE, ask.refuse)
     bench.deliver()
-    assert bench.view(HERE) == bench.view(POWERFUL) == ("refused", False, ())
+    assert bench.view(HERE) == bench.view(POWERFUL) == View("refused", False, ())
     assert bench.states[POWERFUL].decision.remedy.period_days == 60
 
 
@@ -285,7 +285,7 @@ def test_an_instant_case_runs_through_with_no_person(bench: Any, request: pytest
     request.getfixturevalue(window)("医保参保凭证", delivery=wish)
     counter = POWERFUL if window == "accepted" else WINDOW
     for where in (counter, HERE, ("pickup", place)):
-        assert bench.view(where) == ("delivered", False, ())
+        assert bench.view(where) == View("delivered", False, ())
     assert bench.states[counter].times.accepted is not None
     assert not bench.refusals
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cases import Outcome, commands
+from cases import Outcome, View, commands
 from schemas import models
 
 FIRST = ("review", "430100")
@@ -24,7 +24,7 @@ def test_a_transfer_moves_the_case_whole_and_tells_acceptance(bench: Any, accept
     assert [sent.term for sent in decision.out] == [2, 2]
     assert [sent.data.file is None for sent in decision.out] == [False, True]
     bench.deliver()
-    assert bench.view(FIRST) == ("transferred", False, ())
+    assert bench.view(FIRST) == View("transferred", False, ())
     moved = bench.states[SECOND]
     assert (moved.term, moved.former, moved.file) == (2, "430100", bench.states[FIRST].file)
     assert moved.times == bench.states[FIRST].times

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import fastavro
 import pytest
@@ -363,6 +364,14 @@ def test_more_instants_than_are_kept_are_read_right_again_and_again() -> None:
     schema = sample({"name": "x", "type": {"type": "array", "items": INSTANT}})
     value = {"x": [EPOCH + timedelta(days=20_000, milliseconds=n) for n in range(2_500)] * 2}
     assert decode(encode(schema, value), schema) == value
+
+
+def test_an_hour_that_comes_twice_is_two_hours() -> None:
+    """Two times of one zone are equal although a clock was put back between them (PEP 495)."""
+    schema = sample({"name": "x", "type": INSTANT})
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    for at in (first, first.replace(fold=1), first.astimezone(UTC)):
+        assert encode(schema, {"x": at}) == by_fastavro(schema, {"x": at})
 
 
 def test_more_arrays_inside_each_other_than_python_nests_loops() -> None:
