@@ -57,7 +57,12 @@ _STALE = {
     ck.KafkaError.FENCED_LEADER_EPOCH,
     ck.KafkaError.UNKNOWN_LEADER_EPOCH,
     ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+    ck.KafkaError._NOENT,
 }
+"""What librdkafka answers from what it knew of a partition's leader; asked for its metadata it learns better.
+
+_NOENT: no leader is known to it of any partition, as when a broker has only just come back.
+"""
 
 
 def _config(bootstrap: str, client: str, **more: Any) -> dict[str, Any]:
@@ -332,9 +337,7 @@ class ConfluentConsumer:
             except ck.KafkaException as error:
                 if error.args[0].code() not in _STALE:
                     raise
-                self._admin.list_topics(
-                    timeout=timeout
-                )  # a new leader: librdkafka asks with the old one's epoch
+                self._admin.list_topics(timeout=timeout)
                 return self._ask_ends(timeout)
         except (ck.KafkaException, TimeoutError) as error:
             raise RetriableError(f"the ends of the partitions cannot be had: {error}") from error

@@ -11,6 +11,7 @@ from kafka import TopicPartition as KafkaPlace
 from bus.transport import Outbound, RetriableError, TopicSpec, TransportError, open_transport
 from bus.transport.kafka_sockets import DIRECT
 from tests.chaos.wire import write_as
+from tests.running import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -34,7 +35,7 @@ def test_a_fenced_producer_tells_once_and_goes_on(driver: str, bootstrap: str) -
 
     for number in range(5):
         send(number)
-    assert producer.flush(20)
+    assert producer.flush(PATIENCE)
     assert written == set(range(5))
 
     admin = KafkaAdminClient(bootstrap_servers=bootstrap, proxy_url=DIRECT)
@@ -45,7 +46,7 @@ def test_a_fenced_producer_tells_once_and_goes_on(driver: str, bootstrap: str) -
     assert write_as(bootstrap, intruder, active.producer_id, active.producer_epoch + 1)
 
     sent = 5
-    deadline = monotonic() + 60
+    deadline = monotonic() + PATIENCE
     while not written - set(range(5)):
         assert monotonic() < deadline
         for _ in range(

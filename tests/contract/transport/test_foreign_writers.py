@@ -9,6 +9,7 @@ import pytest
 from kafka import KafkaProducer
 
 from bus.transport import Consumer, Record, TopicPartition, TopicSpec, Transport
+from tests.running import PATIENCE
 
 # No foreign client writes to the broker in memory.
 pytestmark = [
@@ -58,7 +59,7 @@ def foreign(bootstrap: str) -> Iterator[Callable[..., KafkaProducer]]:
 def read_to(consumer: Consumer, last: bytes) -> list[Record]:
     """Everything up to the record with that key."""
     records: list[Record] = []
-    until = monotonic() + 30
+    until = monotonic() + PATIENCE
     while monotonic() < until:
         records += consumer.poll(0.5, 100)
         if records and records[-1].key == last:
@@ -84,7 +85,7 @@ def test_garbage_passes_by(
     ]
     for value, key, headers in sent:
         producer.send(place.topic, value, key, headers, 0)
-    producer.flush(10)
+    producer.flush(PATIENCE)
     records = read_to(reader, b"last")
     assert [record.offset for record in records] == list(range(len(sent)))
     assert [(record.value, record.key, list(record.headers)) for record in records] == [
@@ -100,7 +101,7 @@ def test_compressed_batches_are_read(
     producer = foreign(compression_type="gzip", linger_ms=50)
     for number in range(50):
         producer.send(place.topic, b"value" * 50, b"%d" % number, [("name", b"%d" % number)], 0)
-    producer.flush(10)
+    producer.flush(PATIENCE)
     records = read_to(reader, b"49")
     assert [record.key for record in records] == [b"%d" % number for number in range(50)]
     assert {record.value for record in records} == {b"value" * 50}
@@ -118,12 +119,12 @@ def test_aborted_transactions_are_not_seen(
     producer.init_transactions()
     producer.begin_transaction()
     producer.send(place.topic, b"", b"aborted", partition=0)
-    producer.flush(10)
+    producer.flush(PATIENCE)
     producer.abort_transaction()
     producer.begin_transaction()
     producer.send(place.topic, b"", b"committed", partition=0)
     producer.commit_transaction()
     plain = foreign()
     plain.send(place.topic, b"", b"last", partition=0)
-    plain.flush(10)
+    plain.flush(PATIENCE)
     assert [record.key for record in read_to(reader, b"last")] == [b"committed", b"last"]

@@ -16,6 +16,7 @@ from bus.transport import (
     TransportError,
     open_transport,
 )
+from tests.running import PATIENCE, answered
 
 pytestmark = pytest.mark.broker
 TOPIC = "outage"
@@ -62,19 +63,16 @@ def test_a_killed_broker_loses_and_doubles_nothing(driver: str, broker_factory: 
         transport.topics()
 
     broker.start()
-    until = monotonic() + 60
+    until = monotonic() + PATIENCE
     while not producer.flush(5) and monotonic() < until:
         sleep(0.1)
     assert answers == {number: [None] for number in range(sent)}
     records: list[Record] = []
     while len(records) < sent and monotonic() < until:
-        try:
-            records += consumer.poll(0.5, 1000)
-        except RetriableError:
-            sleep(0.1)
+        records += answered(lambda: consumer.poll(0.5, 1000))
     assert [int(record.key or b"") for record in records] == list(range(sent))
     assert [record.offset for record in records] == list(range(sent))
-    assert consumer.ends(5) == {PLACE: sent}
+    assert answered(lambda: consumer.ends(5)) == {PLACE: sent}
     producer.close()
     consumer.close()
     transport.close()
@@ -94,7 +92,7 @@ def test_closing_without_a_broker_tells_what_became_of_each_send(
     consumer.commit({PLACE: 0})
     answers: list[TransportError | None] = []
     producer.send(Outbound(TOPIC, 0, b"first", b"", []), answers.append)
-    assert producer.flush(30)
+    assert producer.flush(PATIENCE)
     broker.kill()
     sent = 1
     while sent < 100:
