@@ -25,8 +25,8 @@ class Watching:
     def __init__(self) -> None:
         self.alarms: deque[str] = deque(maxlen=20)
 
-    def received(self, outcome: str, envelope: Any, topic: str, hop_seconds: float | None) -> None: ...
-    def sent(self, event: str, lane: str) -> None: ...
+    def received(self, records: Any) -> None: ...
+    def sent(self, lane: str, events: Any) -> None: ...
     def committed(self, seconds: float, items: int, rows: int) -> None: ...
     def changed(self, changes: Any) -> None: ...
 
@@ -77,9 +77,9 @@ def describe(engine: Engine) -> str:
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The app on a free port of the loopback; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """The app on a port of the loopback, or on a free one; gives its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

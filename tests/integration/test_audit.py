@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from typer.testing import CliRunner
 
 import consumers.tables
-from bus import Entry, Ledger
+from bus import Engine, Entry, Ledger
 from bus.ledger import Kind as RowKind
 from bus.ledger import merkle, tables
 from bus.ledger.entry import decode, encode
@@ -33,6 +32,7 @@ from kuayu.topology import DirectoryTopology
 from producers import Submissions
 from schemas import load_catalogue
 from tests.chaos.wire import Forger
+from tests.running import PATIENCE, eventually
 
 CODES = ("430100", "430200", "430300")
 CASES = 120
@@ -74,11 +74,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
         body, schema = forger.good_body()
         producer = transport.producer("stranger")
         producer.send(forger.taken("430100", body[:5] + b"no Avro", schema.digest), lambda _: None)
-        producer.flush(5)
-        _until(lambda: bool(nodes["430100"].engine.books.held))
-        _until(lambda: all(not any(_open(node)) for node in nodes.values()))
-        time.sleep(0.3)
-        assert not any(any(_open(node)) for node in nodes.values())
+        producer.flush(PATIENCE)
+        engines = [node.engine for node in nodes.values()]
+        eventually(lambda: nodes["430100"].engine.books.held, *engines)
+        eventually(lambda: _at_rest(engines), *engines)
     structlog.reset_defaults()
     return Ledgers(folder, cases)
 
@@ -93,18 +92,15 @@ def _hand_in(nodes: dict[str, Node]) -> list[str]:
             case.submission, caller="hall", key=str(number), acted_at=datetime.now(UTC), trace=""
         )
         answers.append(nodes[case.node].engine.writer.submit(command))
-    return [answer.result(20).case for answer in answers]
+    return [answer.result(PATIENCE).case for answer in answers]
 
 
-def _open(node: Node) -> list[int]:
-    return [behind + unreceipted for behind, unreceipted in node.engine.relay.backlog().values()]
-
-
-def _until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def _at_rest(engines: Sequence[Engine]) -> bool:
+    """Whether no hand-over is open anywhere: nor was one begun by a node while the others were looked at."""
+    before = [engine.books.head.next_row for engine in engines]
+    if any(any(rows) for engine in engines for rows in engine.relay.backlog().values()):
+        return False
+    return before == [engine.books.head.next_row for engine in engines]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from kafka.admin import NewTopic
 
 from kuayu import broker as local
 from kuayu.broker import BrokerInstallError, BrokerStartError, LocalBroker
+from tests.running import PATIENCE, eventually
 
 pytestmark = pytest.mark.broker
 
@@ -28,7 +29,7 @@ def create(bootstrap: str, topic: str) -> None:
 def write(bootstrap: str, topic: str, *values: bytes) -> None:
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", max_block_ms=20_000)
     for sent in [producer.send(topic, value) for value in values]:
-        sent.get(20)
+        sent.get(PATIENCE)
     producer.close()
 
 
@@ -38,18 +39,11 @@ def read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     )
     consumer.assign([TopicPartition(topic, 0)])
     values: list[bytes] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while len(values) < count and time.monotonic() < deadline:
         values += [record.value for batch in consumer.poll(500).values() for record in batch]
     consumer.close()
     return values
-
-
-def eventually(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return what()
 
 
 @pytest.fixture
@@ -110,7 +104,7 @@ def test_it_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> None
         process = psutil.Process(int(owner.stdout.readline()))
         assert process.is_running()
         owner.kill()
-    assert eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_detached_broker_lives_until_it_is_stopped(folder: Path) -> None:

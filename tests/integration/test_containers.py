@@ -20,6 +20,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from bus.transport import Outbound, TopicPartition, TopicSpec, TransportError, open_transport
+from tests.running import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
@@ -69,14 +70,14 @@ def test_kafka_moves_records_of_our_transport(driver: str) -> None:
                 told.set()
 
             producer.send(Outbound("containers", 0, b"key", "值".encode(), [("ce_id", b"1")]), done)
-            assert producer.flush(30)
-            assert told.wait(30)
+            assert producer.flush(PATIENCE)
+            assert told.wait(PATIENCE)
             assert outcomes == [None]
             producer.close()
 
             consumer = transport.consumer("test")
             consumer.assign({TopicPartition("containers", 0): None})
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE
             records = consumer.poll(1, 10)
             while not records and time.monotonic() < deadline:
                 records = consumer.poll(1, 10)

@@ -11,11 +11,13 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from typer.testing import CliRunner
 
+from bus import Engine
 from bus.verification import verify
 from kuayu.cli import app
 from kuayu.keys import add_key
 from kuayu.node import Node
 from kuayu.settings import Settings
+from tests.running import PATIENCE, eventually
 
 pytestmark = pytest.mark.broker
 
@@ -34,6 +36,10 @@ class Two(NamedTuple):
     key: str
     settings: Settings
     broken: pytest.MonkeyPatch
+
+    @property
+    def engines(self) -> tuple[Engine, Engine]:
+        return self.zhuzhou.engine, self.changsha.engine
 
     def run(self, *arguments: str) -> Any:
         environment = {
@@ -64,13 +70,6 @@ class Two(NamedTuple):
         return any(lane.outward and lane.mark == lane.number > 0 for lane in lanes) and not self.told()
 
 
-def eventually(what: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 40
-    while not what() and time.monotonic() < until:
-        time.sleep(0.05)
-    return what()
-
-
 @pytest.fixture
 def two(broker_factory: Callable[..., Any], tmp_path: Path, serving: Callable[..., Any]) -> Iterator[Two]:
     keys = tmp_path / "keys.yaml"
@@ -97,7 +96,7 @@ def records(bootstrap: str, topic: str, count: int) -> list[Any]:
     )
     consumer.assign([TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()])
     found: list[Any] = []
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while len(found) < count and time.monotonic() < until:
         found += [record for batch in consumer.poll(500).values() for record in batch]
     consumer.close()
@@ -106,7 +105,7 @@ def records(bootstrap: str, topic: str, count: int) -> list[Any]:
 
 def test_a_parked_case_from_its_error_to_its_repair(two: Two, tmp_path: Path) -> None:
     two.send()
-    assert eventually(lambda: two.told() == {("parked", "handler_error")})
+    eventually(lambda: two.told() == {("parked", "handler_error")}, *two.engines)
 
     listed = json.loads(two.run("list", "--status", "parked", "--json").output)
     [event] = listed["held"]
@@ -146,7 +145,7 @@ def test_a_parked_case_from_its_error_to_its_repair(two: Two, tmp_path: Path) ->
     patch.write_text(json.dumps({"file": {"reference": "A-1"}}))
     repaired = two.run("repair", row, "--patch", str(patch), "--reason", "电话核实 / by phone")
     assert "applied repaired" in repaired.output
-    assert eventually(two.settled)
+    eventually(two.settled, *two.engines)
     again = two.run("refuse", row, "--code", "late", "--reason", "晚 / late")
     assert (again.exit_code, again.stderr.count("\n")) == (2, 1)
     assert "404" in again.stderr
@@ -160,19 +159,19 @@ def test_a_case_parked_by_one_version_goes_on_with_the_next(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two.send()
-    assert eventually(lambda: two.told() == {("parked", "handler_error")})
+    eventually(lambda: two.told() == {("parked", "handler_error")}, *two.engines)
     two.changsha.stop()
     two.broken.undo()
     same = Node(CHANGSHA, two.settings)
     same.start()
-    assert eventually(lambda: same.engine.retrying.left == 0)
+    eventually(lambda: same.engine.retrying.left == 0, same.engine)
     assert len(same.engine.books.held) == 1
     same.stop()
     monkeypatch.setattr("kuayu.node.judging_version", lambda *_: "newer")
     newer = Node(CHANGSHA, two.settings)
     newer.start()
     try:
-        assert eventually(lambda: not newer.engine.books.held)
-        assert eventually(two.settled)
+        eventually(lambda: not newer.engine.books.held, newer.engine)
+        eventually(two.settled, *two.engines)
     finally:
         newer.stop()

@@ -3,13 +3,11 @@
 桂阳 431021 collects for 韶关 440200 here; no other test uses their topics. The schemas come from the node's own endpoints.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.serialization import MessageField, SerializationContext
 
@@ -22,6 +20,7 @@ from kuayu.topology import DirectoryTopology
 from producers import Producers
 from schemas import load_catalogue, load_schemas
 from tests.registry_client import AvroDeserializer, AvroSerializer, SchemaRegistryClient
+from tests.running import PATIENCE, Watching, serving
 from web import Callers, Context
 
 pytestmark = pytest.mark.broker
@@ -29,14 +28,6 @@ pytestmark = pytest.mark.broker
 INTAKE, REPLIES, INBOX = "kuayu.intake.431021", "kuayu.intake-replies.431021", "kuayu.review.440200"
 NOBODY = "9" * 31
 Json = dict[str, Any]
-
-
-class Silent:
-    def received(self, records: Any) -> None: ...
-    def sent(self, lane: str, events: Any) -> None: ...
-    def committed(self, seconds: float, items: int, rows: int) -> None: ...
-    def changed(self, changes: Any) -> None: ...
-    def alarm(self, kind: str, detail: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +46,7 @@ def node(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         [AcceptanceStage("431021", directory)],
         schemas=schemas,
         topology=topology,
-        observer=Silent(),
+        observer=Watching(),
         projections=made.projections,
         intakes=made.intakes,
     )
@@ -70,15 +61,10 @@ def node(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     )
     engine.start()
     app = web.create_app(context, [made.router(context)])
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with serving(app) as address:
+        yield address
     engine.stop()
+    assert engine.failure is None
     transport.close()
     ledger.close()
 
@@ -95,17 +81,17 @@ class System(NamedTuple):
         self, key: str | None, value: bytes, headers: dict[str, str | bytes | None] | None = None
     ) -> None:
         self.producer.produce(INTAKE, key=key, value=value, headers=headers or {})
-        assert self.producer.flush(10) == 0
+        assert self.producer.flush(PATIENCE) == 0
 
     def reading(self, topic: str, wanted: Callable[[Any, Json], bool], count: int = 1) -> list[Json]:
         """Read a topic from its beginning until so many wanted records have come."""
         consumer = Consumer(
             {"bootstrap.servers": self.bootstrap, "group.id": "local-system", "enable.auto.commit": False}
         )
-        partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+        partitions = consumer.list_topics(topic, PATIENCE).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         found: list[Json] = []
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while len(found) < count:
             assert time.monotonic() < until, f"{len(found)} of {count} records came"
             record = consumer.poll(0.2)
@@ -228,7 +214,7 @@ def test_many_are_each_answered_once(system: System, application: Json) -> None:
     value = system.write(application)
     for number in range(200):
         system.producer.produce(INTAKE, key=f"gy-many-{number}", value=value)
-    assert system.producer.flush(10) == 0
+    assert system.producer.flush(PATIENCE) == 0
     found = system.reading(REPLIES, lambda record, _: record.key().startswith(b"gy-many-"), 200)
     assert {answer["outcome"] for answer in found} == {"accepted"}
     assert len({answer["case_number"] for answer in found}) == 200

@@ -1,7 +1,5 @@
 """Two nodes on real ports: their engines run in threads over the in-memory broker, their ledgers are SQLite files."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -11,7 +9,6 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 import consumers
@@ -22,6 +19,8 @@ from cases import AcceptanceStage, AcceptanceState, PickupStage, ReviewStage, co
 from jurisdictions import Required, load_directory
 from kuayu.topology import DirectoryTopology
 from schemas import load_catalogue, load_schemas, models
+from tests import running
+from tests.running import Watching, serving
 from web import Caller, Callers, Context, Role
 
 GUANGZHOU, CHANGSHA = "440100", "430100"
@@ -37,28 +36,6 @@ PEOPLE = {
     "ma": ("system:ma", [Role.READ]),
 }
 KEYS = {name: web.new_key() for name in PEOPLE}
-
-
-class Silent:
-    def received(self, *_: Any) -> None: ...
-    def sent(self, *_: Any) -> None: ...
-    def committed(self, *_: Any) -> None: ...
-    def changed(self, *_: Any) -> None: ...
-    def alarm(self, *_: Any) -> None: ...
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The app on a free port of the loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 20
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.005)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 class Node(NamedTuple):
@@ -79,7 +56,7 @@ def node(folder: Path, broker: MemoryBroker, stages: list[Any]) -> Iterator[Node
         stages,
         schemas=_schemas(),
         topology=DirectoryTopology(_directory(), catalogue),
-        observer=Silent(),
+        observer=Watching(),
         projections=consumers.projections(stages),
         client=code,
     )
@@ -189,19 +166,10 @@ class Region:
         return msgspec.msgpack.decode(row.state, type=AcceptanceState).collection_code
 
 
-def eventually(look: Callable[[], Any], seconds: float = 30) -> Any:
-    """What is looked for, once it is there."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("never came")
-
-
-@pytest.fixture(name="eventually")
-def _eventually() -> Callable[..., Any]:
-    return eventually
+@pytest.fixture
+def eventually(region: Region) -> Callable[[Callable[[], Any]], Any]:
+    """What is looked for, once it is there; the nodes say what they did if it never is."""
+    return lambda look: running.eventually(look, region.here.engine, region.there.engine)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 Engines are stepped by the test until it starts them; the clock runs from a working day's noon and can be moved.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -15,7 +14,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 from prometheus_client import CollectorRegistry
 from sqlalchemy import create_engine, make_url, text
 
@@ -27,6 +25,7 @@ from cases import AcceptanceStage, PickupStage, ReviewStage, commands, hash_code
 from jurisdictions import CHINA_TIME, Directory, Item, Required, load_directory
 from kuayu.topology import DirectoryTopology
 from schemas import Catalogue, Schemas, load_catalogue, load_schemas, models
+from tests.running import eventually, serving
 from web import Caller, Callers, Context, Role
 
 ZHUZHOU, CHANGSHA, XIANGTAN = "430200", "430100", "430300"
@@ -139,10 +138,13 @@ class Town:
     def settle(self) -> None:
         """Until nothing moves any more."""
         if self.running:
-            until = time.monotonic() + 20
-            while any(monitoring.tally(n.engine, n.code).open_handovers for n in self.nodes.values()):
-                assert time.monotonic() < until
-                time.sleep(0.02)
+            engines = [node.engine for node in self.nodes.values()]
+            eventually(
+                lambda: (
+                    not any(monitoring.tally(n.engine, n.code).open_handovers for n in self.nodes.values())
+                ),
+                *engines,
+            )
             return
         for _ in range(200):
             moved = [node.step() for node in self.nodes.values()]
@@ -252,20 +254,6 @@ def submission(item: Item) -> models.CaseSubmitted:
     )
 
 
-@contextmanager
-def serving(node: Node) -> Iterator[str]:
-    """A node's application on a free port of the loopback."""
-    server = uvicorn.Server(uvicorn.Config(node.app, port=0, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 10
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.005)
-    yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
-
-
 @pytest.fixture(scope="session")
 def shared() -> Shared:
     return Shared()
@@ -298,16 +286,8 @@ def town_on_postgresql(shared: Shared, postgres: str) -> Iterator[Town]:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Node], str]]:
     """Serves nodes until the test ends; gives their host:port."""
-    opened: list[Any] = []
-
-    def open_(node: Node) -> str:
-        manager = serving(node)
-        opened.append(manager)
-        return manager.__enter__()
-
-    yield open_
-    for manager in reversed(opened):
-        manager.__exit__(None, None, None)
+    with ExitStack() as stack:
+        yield lambda node: stack.enter_context(serving(node.app)).removeprefix("http://")
 
 
 @pytest.fixture

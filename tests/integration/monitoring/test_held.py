@@ -1,6 +1,5 @@
 """/v1/held: what operators see of held events, and what their acts do, here and at the sender."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import httpx
 import pytest
 
 from bus.verification import verify
+from tests.running import eventually
 
 NAME = "张伟明"
 
@@ -84,10 +84,7 @@ def parked(town: Any, cases: int = 1) -> list[str]:
 
 def told(town: Any, expected: set[tuple[str, str]]) -> None:
     """Zhuzhou hears, sooner or later, exactly this of what it handed over."""
-    until = time.monotonic() + 20
-    while (found := heard(town)) != expected and time.monotonic() < until:
-        time.sleep(0.02)
-    assert found == expected
+    eventually(lambda: heard(town) == expected, *(node.engine for node in town.nodes.values()))
 
 
 def heard(town: Any) -> set[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """What a node says of itself: metrics read at scrape time, health, tally, the operator's page."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 import monitoring
+from tests.running import PATIENCE, eventually
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -294,10 +294,8 @@ def test_what_the_watchdog_sees_is_shown(town: Any, client: httpx.Client) -> Non
     assert value(samples, "kuayu_calendar_days") == 304  # of 2026, from the second of March
     town.clock.move(days=250)
     town.start()
-    until = time.monotonic() + 20
-    while not engine.watch.readings.silent and time.monotonic() < until:
-        time.sleep(0.05)
+    eventually(lambda: engine.watch.readings.silent, engine)
     samples = scrape(client)
     for thread in ("writer", "relay", "inbox", "watch"):
-        assert value(samples, "kuayu_thread_silent_seconds", thread=thread) < 20
+        assert value(samples, "kuayu_thread_silent_seconds", thread=thread) < PATIENCE
     assert value(samples, "kuayu_calendar_days") == 54

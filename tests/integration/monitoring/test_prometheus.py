@@ -13,13 +13,13 @@ import pytest
 
 import monitoring
 from monitoring import PrometheusServer
+from tests.running import eventually
 
 pytestmark = pytest.mark.skipif(not PrometheusServer.available(), reason="prometheus is not on the PATH")
 
 DASHBOARD = Path(monitoring.__file__).parent / "grafana" / "dashboard.json"
 TRACE_ID = "5eed" * 8
 CASES = 3
-SOON = 60.0
 
 
 def free_port() -> int:
@@ -38,7 +38,7 @@ def prometheus(town: Any, serve: Callable[[Any], str], tmp_path: Path) -> Iterat
         PrometheusServer(targets, tmp_path / "prometheus", free_port()) as server,
         httpx.Client(base_url=server.url) as client,
     ):
-        wait(lambda: ask(client, "sum(up)") == [({}, 3.0)])
+        eventually(lambda: ask(client, "sum(up)") == [({}, 3.0)])
         for _ in range(CASES):
             case = town.hand_in(trace=f"00-{TRACE_ID}-{'1' * 16}-01")
             town.settle()
@@ -47,15 +47,8 @@ def prometheus(town: Any, serve: Callable[[Any], str], tmp_path: Path) -> Iterat
             town.hand_over(case)
             town.settle()
         done = time.time()
-        wait(lambda: ask(client, f"count(timestamp(kuayu_engine_alive) > {done})") == [({}, 3.0)])
+        eventually(lambda: ask(client, f"count(timestamp(kuayu_engine_alive) > {done})") == [({}, 3.0)])
         yield client
-
-
-def wait(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + SOON
-    while not reached():
-        assert time.monotonic() < until
-        time.sleep(0.2)
 
 
 def ask(client: httpx.Client, query: str) -> list[tuple[dict[str, str], float]]:
@@ -105,7 +98,7 @@ def test_prometheus_has_the_numbers_traces_and_panels(prometheus: httpx.Client) 
     traces = {one["labels"]["trace_id"] for series in exemplars for one in series["exemplars"]}
     assert TRACE_ID in traces
 
-    wait(
+    eventually(
         lambda: set(alert_states(prometheus).values()) == {"inactive"}
     )  # the clock's jumps may have rung one
 
@@ -116,7 +109,7 @@ def test_prometheus_has_the_numbers_traces_and_panels(prometheus: httpx.Client) 
         missing[:] = [(title, expr) for title, expr in missing if not ask(prometheus, expr)]
         return not missing
 
-    wait(all_shown)
+    eventually(all_shown)
 
 
 def test_it_is_stopped_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,16 +1,13 @@
 """Two nodes in this process over a broker in memory: 430200 takes cases in and is served on a real port, 430100 decides."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 import web
@@ -22,19 +19,11 @@ from kuayu.topology import DirectoryTopology
 from producers import Producers
 from producers.models import EXAMPLE
 from schemas import Catalogue, Schemas, load_catalogue, load_schemas
+from tests import running
+from tests.running import Watching, serving
 from web import Caller, Callers, Context, Role
 
 Json = dict[str, Any]
-
-
-class Silent:
-    """Watches nothing."""
-
-    def received(self, records: Any) -> None: ...
-    def sent(self, lane: str, events: Any) -> None: ...
-    def committed(self, seconds: float, items: int, rows: int) -> None: ...
-    def changed(self, changes: Any) -> None: ...
-    def alarm(self, kind: str, detail: str) -> None: ...
 
 
 class World(NamedTuple):
@@ -44,6 +33,14 @@ class World(NamedTuple):
     schemas: Schemas
     catalogue: Catalogue
     broker: MemoryBroker
+
+    def on(self, broker: MemoryBroker) -> "World":
+        """The same over another broker, with its topics made."""
+        topics = DirectoryTopology(self.directory, self.catalogue).topics(
+            frozenset({"430100", "430200", "430300"})
+        )
+        MemoryTransport(broker).ensure_topics(topics)
+        return self._replace(broker=broker)
 
     def engine(
         self,
@@ -58,24 +55,10 @@ class World(NamedTuple):
             handlers,
             schemas=self.schemas,
             topology=DirectoryTopology(self.directory, self.catalogue),
-            observer=Silent(),
+            observer=Watching(),
             projections=projections,
             intakes=intakes,
         )
-
-
-@contextmanager
-def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
-    """The app on a port of the loopback, or on a free one."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 10
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.005)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 class Key(NamedTuple):
@@ -127,12 +110,8 @@ class Office(NamedTuple):
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    directory, catalogue = load_directory(), load_catalogue()
     broker = MemoryBroker()
-    MemoryTransport(broker).ensure_topics(
-        DirectoryTopology(directory, catalogue).topics(frozenset({"430100", "430200", "430300"}))
-    )
-    return World(directory, load_schemas(), catalogue, broker)
+    return World(load_directory(), load_schemas(), load_catalogue(), broker).on(broker)
 
 
 class Hall(NamedTuple):
@@ -167,6 +146,7 @@ def hall_on(world: World, url: str, port: int = 0) -> Iterator[Hall]:
     with serving(app, port) as address:
         yield Hall(address, context, made, app)
     engine.stop()
+    assert engine.failure is None
     ledger.close()
 
 
@@ -184,6 +164,7 @@ def office(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
     engine.start()
     yield Office(engine)
     engine.stop()
+    assert engine.failure is None
     ledger.close()
 
 
@@ -210,17 +191,9 @@ Wait = Callable[[Callable[[], Any]], Any]
 
 
 @pytest.fixture
-def eventually() -> Wait:
-    """Ask until the answer is true, at most 20 s."""
-
-    def wait(question: Callable[[], Any]) -> Any:
-        until = time.monotonic() + 20
-        while not (answer := question()):
-            assert time.monotonic() < until, "it never came true"
-            time.sleep(0.01)
-        return answer
-
-    return wait
+def eventually(hall: Hall, office: Office) -> Wait:
+    """Ask until the answer is true; hall and office say what they did if it never is."""
+    return lambda question: running.eventually(question, hall.context.engine, office.engine)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 import web
 from bus import Answer, Busy, Command, Engine, Ledger
+from bus.transport import MemoryBroker
 from cases import AcceptanceStage
 from producers import Producers, Submissions
 from producers.models import EXAMPLE, Submission
@@ -35,7 +36,8 @@ class Still(NamedTuple):
 @pytest.fixture
 def still(world: Any, keys: dict[str, Any], ledger: Ledger) -> Iterator[Still]:
     made = Producers("430200", ledger)
-    engine = world.engine(ledger, [AcceptanceStage("430200", world.directory)], made.projections)
+    apart = world.on(MemoryBroker())  # a second 430200 beside the hall would write into its lanes
+    engine = apart.engine(ledger, [AcceptanceStage("430200", world.directory)], made.projections)
     context = Context(
         code="430200",
         stages=("acceptance",),

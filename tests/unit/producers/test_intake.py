@@ -12,7 +12,6 @@ from sqlalchemy import Connection, text
 from bus import CaseHeld, Change, CommandRefused, Ledger, VersionConflict
 from bus.transport import MemoryBroker, MemoryTransport, Outbound, Record
 from cases import AcceptanceStage
-from kuayu.topology import DirectoryTopology
 from producers import IntakeTopic, Producers, Submissions
 from producers.models import EXAMPLE, Submission
 from schemas import BadPayload, Codec, NewerContract, UnknownSchema
@@ -102,11 +101,8 @@ def test_a_submission_that_the_ledger_does_not_take_is_answered_and_hurts_no_oth
     world: Any, ledger: Ledger
 ) -> None:
     broker = MemoryBroker()
-    MemoryTransport(broker).ensure_topics(
-        DirectoryTopology(world.directory, world.catalogue).topics(frozenset({"430100", "430200"}))
-    )
     made = Producers("430200", ledger)
-    engine = world._replace(broker=broker).engine(
+    engine = world.on(broker).engine(
         ledger,
         [AcceptanceStage("430200", world.directory)],
         (*made.projections, Violating()),

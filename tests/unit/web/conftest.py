@@ -1,41 +1,24 @@
 """A node's web application on a real port, with a few callers; the bus stands still."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, cast
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 import web
 from bus import Engine
 from jurisdictions import load_directory
 from schemas import load_catalogue, load_schemas
+from tests.running import serving
 from web import Caller, Callers, Context, Role
 
 _directory = cache(load_directory)
 _schemas = cache(load_schemas)
 KEYS = {role: web.new_key() for role in Role}
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The app on a free port of the loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 10
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.005)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 class Thing(BaseModel, extra="forbid"):
