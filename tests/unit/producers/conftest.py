@@ -1,7 +1,7 @@
 """Two nodes in this process over a broker in memory: 430200 takes cases in and is served on a real port, 430100 decides."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
