@@ -74,7 +74,8 @@ class Engine:
         self._client = client
         self._topics = topics
         outward = [lane for lane in self.books.lanes.values() if lane.outward]
-        self.relay = Relay(ledger, partial(transport.producer, client), outward, codec, observer, clock)
+        connect = partial(transport.producer, client)
+        self.relay = Relay(ledger, connect, transport.topics, outward, codec, observer, clock)
         self.writer = Writer(self.books, self.application, self.relay, projections, observer, clock)
         reader = Reader(by_stream, codec, topology, by_topic)
         read = [env.topic_of(h.stage, h.code) for h in handlers]

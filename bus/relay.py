@@ -7,7 +7,8 @@ place. What stays without a receipt is probed: the oldest open row and the last,
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 
@@ -87,14 +88,16 @@ class Relay:
         self,
         ledger: Ledger,
         connect: Callable[[], Producer],
+        topics: Callable[[], Collection[str]],
         lanes: Sequence[Lane],
         codec: Codec,
         observer: Observer,
         clock: Clock,
     ) -> None:
-        """`connect` opens the way to the broker, and raises RetriableError while there is none."""
+        """`connect` opens the way to the broker, `topics` asks what is there; RetriableError while there is none."""
         self._ledger = ledger
         self._connect = connect
+        self._topics = topics
         self._codec = codec
         self._observer = observer
         self._clock = clock
@@ -105,7 +108,7 @@ class Relay:
         self._rows = 0
         self._active = dict.fromkeys(self._senders)
         """Names of lanes with something to send or to settle, in order (a dict, used as an ordered set)."""
-        self._look_at = now
+        self._look_at = self._drop_at = now
         self._reconnect = False
 
     @cached_property
@@ -245,9 +248,26 @@ class Relay:
                 self._producer.send(message, _forget)
             except TransportError as error:
                 self._observer.alarm("receipt_not_sent", str(error))
+                self._drop_what_nobody_reads()
                 break
             worked = True
         return worked
+
+    def _drop_what_nobody_reads(self) -> None:
+        """What is told to topics that do not exist, of offices that have no node yet: each would cost a time-out.
+
+        A restored ledger tells every office that it may have spoken to (law 11).
+        """
+        now = self._clock.now()
+        if ahead(self._drop_at, now, LOOK_EVERY):
+            return
+        self._drop_at = now + LOOK_EVERY
+        with suppress(TransportError):
+            there = self._topics()
+            with self._lock:
+                kept = [message for message in self._told if message.topic in there]
+                self._told.clear()
+                self._told.extend(kept)
 
     def _settle(self, sender: LaneSender, now: datetime) -> None:
         """Move the cursor over what is acknowledged in order; after a failure, go back to the first that is not."""

@@ -137,6 +137,17 @@ def test_receipts_for_a_broker_that_is_away_are_bounded(pair: Any) -> None:
     assert relay.in_memory[1] == TOLD_ROWS
 
 
+def test_what_is_told_to_topics_that_do_not_exist_holds_up_nothing(pair: Any) -> None:
+    relay = pair.ask.engine.relay
+    absent = [Outbound(f"kuayu.receipts.9{n:05}", 0, b"lane", b"", []) for n in range(100)]
+    there = Outbound("kuayu.receipts.2", 0, b"lane", b"", [])
+    relay.tell([there, *absent, there])
+    for _ in range(3):
+        relay.step(0)
+    assert len(pair.broker.records("kuayu.receipts.2")) == 2
+    assert relay.in_memory[1] == 0
+
+
 def test_few_of_the_largest_records_fill_the_queue(pair: Any) -> None:
     producer = MemoryTransport(pair.broker).producer("far away")
     body = bytes(900_000)
