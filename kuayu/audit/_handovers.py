@@ -7,40 +7,38 @@ from bus.envelope import LaneName, stream_of_topic
 from bus.receipts import FINAL
 from bus.sending import UNRECEIPTED
 from kuayu.audit._findings import Kind, Problem
-from kuayu.audit._ledger import Contents, LaneKey, LaneRow, Sent, Taken
+from kuayu.audit._ledger import Contents, LaneRow, Sent, Taken
 
 
 def check(ledgers: Sequence[Contents], counts: Counter[str]) -> list[Problem]:
     """Every lane that begins in one of the ledgers; those that begin elsewhere are looked at by their receiver alone."""
     problems: list[Problem] = []
     receivers = {stream: ledger for ledger in ledgers for stream in ledger.streams}
-    outward: set[LaneKey] = set()
+    outward: set[str] = set()
     for sender in ledgers:
-        for key, lane in sender.outward.items():
-            if key in outward:
+        for name, lane in sender.outward.items():
+            if name in outward:
                 problems.append(
-                    Problem(kind=Kind.DOUBLED, what="begins in two ledgers", ledger=sender.name, lane=key[0])
+                    Problem(kind=Kind.DOUBLED, what="begins in two ledgers", ledger=sender.name, lane=name)
                 )
-            outward.add(key)
-            topic = LaneName.parse(key[0]).topic
-            counts["events_sent"] += len(sender.sent.get(key, {}))
+            outward.add(name)
+            topic = LaneName.parse(name).topic
+            counts["events_sent"] += len(sender.sent.get(name, {}))
             if topic.split(".")[1] in UNRECEIPTED:
                 continue
             receiver = receivers.get(stream_of_topic(topic))
             if receiver is None:
-                counts["events_to_ledgers_not_audited"] += len(sender.sent.get(key, {}))
+                counts["events_to_ledgers_not_audited"] += len(sender.sent.get(name, {}))
                 continue
-            problems += _Lane(sender, receiver, key, lane, counts).check()
+            problems += _Lane(sender, receiver, name, lane, counts).check()
     for receiver in ledgers:
         problems += _orders(receiver, counts)
-        for key, taken in receiver.taken.items():
-            if stream_of_topic(LaneName.parse(key[0]).source) not in receivers:
+        for name, taken in receiver.taken.items():
+            if stream_of_topic(LaneName.parse(name).source) not in receivers:
                 counts["events_from_ledgers_not_audited"] += len(taken)
-            elif key not in outward:
+            elif name not in outward:
                 what = f"{len(taken)} events were taken from a lane that its sender does not know"
-                problems.append(
-                    Problem(kind=Kind.CONTRADICTION, what=what, ledger=receiver.name, lane=key[0])
-                )
+                problems.append(Problem(kind=Kind.CONTRADICTION, what=what, ledger=receiver.name, lane=name))
     return problems
 
 
@@ -48,15 +46,15 @@ class _Lane:
     """One lane, seen from both ends."""
 
     def __init__(
-        self, sender: Contents, receiver: Contents, key: LaneKey, lane: LaneRow, counts: Counter[str]
+        self, sender: Contents, receiver: Contents, name: str, lane: LaneRow, counts: Counter[str]
     ) -> None:
         self._sender = sender
         self._receiver = receiver
-        self._key = key
+        self._name = name
         self._lane = lane
         self._counts = counts
-        self._sent = sender.sent.get(key, {})
-        self._taken = receiver.taken.get(key, {})
+        self._sent = sender.sent.get(name, {})
+        self._taken = receiver.taken.get(name, {})
         self._told = sender.exceptions.get(lane.id, {})
         self._problems: list[Problem] = []
 
@@ -69,15 +67,19 @@ class _Lane:
                 what=what,
                 ledger=ledger.name,
                 row=row,
-                lane=self._key[0],
+                lane=self._name,
                 number=number,
                 case=case,
             )
         )
 
     def check(self) -> list[Problem]:
-        inward = self._receiver.inward.get(self._key)
+        inward = self._receiver.inward.get(self._name)
         taken_up_to = inward.number if inward else 0
+        if inward is not None and inward.incarnation > self._lane.incarnation:
+            what = f"the receiver knows incarnation {inward.incarnation}, which its sender never declared"
+            self._say(Kind.CONTRADICTION, what, 0, None)
+        self._said_once()
         if self._lane.mark > taken_up_to:
             what = f"the sender has a receipt up to {self._lane.mark}, the receiver has taken {taken_up_to}"
             self._say(Kind.CONTRADICTION, what, self._lane.mark, None)
@@ -89,6 +91,14 @@ class _Lane:
         if inward is not None:
             self._exceptions(inward)
         return self._problems
+
+    def _said_once(self) -> None:
+        """An event that was issued again stands under one number only."""
+        numbers: dict[str, int] = {}
+        for number, sent in self._sent.items():
+            before = numbers.setdefault(sent.id, number)
+            if before != number:
+                self._say(Kind.DOUBLED, f"the event {sent.id} has number {before} too", number, sent)
 
     def _event(self, number: int, sent: Sent, taken_up_to: int) -> None:
         taken = self._taken.get(number)
@@ -133,7 +143,7 @@ class _Lane:
 def _orders(ledger: Contents, counts: Counter[str]) -> list[Problem]:
     """Lane order in the log, and case order of effects: what waited took effect in its turn."""
     problems = []
-    for (lane, _), taken in ledger.taken.items():
+    for lane, taken in ledger.taken.items():
         last_row = 0
         effects: dict[str, tuple[int, int]] = {}
         held: dict[str, int] = {}

@@ -15,20 +15,19 @@ from bus.ledger import Entry, Ledger, merkle, tables
 from bus.ledger import Kind as RowKind
 from bus.ledger.entry import decode
 from kuayu.audit._findings import Kind, Problem
+from kuayu.audit._restored import Restored, place_of
 from schemas import Codec, CodecError
 from schemas.models import Tombstone
 
 AT_ONCE = 2_000
 """Rows read in one go."""
 
-LaneKey = tuple[str, int]
-"""A lane's name and incarnation."""
-
 
 class Sent(NamedTuple):
-    """An out row."""
+    """An out row that has its number."""
 
     row: int
+    incarnation: int
     subject: str
     id: str
     hash: bytes
@@ -38,6 +37,7 @@ class Taken(NamedTuple):
     """An in row, with what became of it since: applied, refused, parked or waiting."""
 
     row: int
+    incarnation: int
     subject: str
     id: str
     hash: bytes
@@ -50,11 +50,14 @@ class LaneRow(NamedTuple):
     """What the lane table says."""
 
     id: int
+    incarnation: int
+    """The newest: numbers go on over incarnations."""
     number: int
     hash: bytes
     cursor: int
     mark: int
     stopped: str
+    opening: str
 
 
 class Contents:
@@ -67,10 +70,13 @@ class Contents:
         self.batches = 0
         self.incarnation = 0
         self.streams: set[str] = set()
-        self.sent: dict[LaneKey, dict[int, Sent]] = {}
-        self.taken: dict[LaneKey, dict[int, Taken]] = {}
-        self.outward: dict[LaneKey, LaneRow] = {}
-        self.inward: dict[LaneKey, LaneRow] = {}
+        self.sent: dict[str, dict[int, Sent]] = {}
+        """By lane and number: the history that was agreed on."""
+        self.displaced: dict[tuple[str, int, int], Sent] = {}
+        """By lane, incarnation and number: out rows that lost their number to another history (law 11)."""
+        self.taken: dict[str, dict[int, Taken]] = {}
+        self.outward: dict[str, LaneRow] = {}
+        self.inward: dict[str, LaneRow] = {}
         self.exceptions: dict[int, dict[int, tuple[str, str]]] = {}
         """By lane id and number: status and code."""
         self.held: dict[int, str] = {}
@@ -89,9 +95,10 @@ class Reading:
         self._contents = contents
         self._codec = codec
         self.problems: list[Problem] = []
-        self._lanes: dict[int, tuple[bool, str, int]] = {}
-        self._running: dict[int, tuple[int, bytes]] = {}
-        """By lane id: last number and hash, as the log has them."""
+        self._lanes: dict[int, tuple[bool, str]] = {}
+        self._running: dict[int, tuple[int, bytes, int]] = {}
+        """By lane id: last number, hash and incarnation, as the log has them."""
+        self._restored = Restored(self._say)
         self._in: dict[int, Entry] = {}
         """In rows by row, without what they carry."""
         self._settled: dict[int, list[Entry]] = {}
@@ -110,10 +117,17 @@ class Reading:
     def _tables(self, connection: Connection) -> None:
         contents = self._contents
         for row in connection.execute(select(tables.lane).order_by(tables.lane.c.id)):
-            self._lanes[row.id] = (row.outward, row.name, row.incarnation)
+            self._lanes[row.id] = (row.outward, row.name)
             lanes = contents.outward if row.outward else contents.inward
-            lanes[row.name, row.incarnation] = LaneRow(
-                row.id, row.number, row.hash, row.cursor, row.mark, row.stopped
+            lanes[row.name] = LaneRow(
+                row.id,
+                row.incarnation,
+                row.number,
+                row.hash,
+                row.cursor,
+                row.mark,
+                row.stopped,
+                row.opening,
             )
         for row in connection.execute(select(tables.exception)):
             contents.exceptions.setdefault(row.lane, {})[row.number] = (row.status, row.code)
@@ -129,6 +143,8 @@ class Reading:
     def _chain(self, connection: Connection) -> None:
         head = connection.execute(select(tables.head)).one()
         self._contents.incarnation = head.incarnation
+        declared = connection.execute(select(tables.incarnation).order_by(tables.incarnation.c.number)).all()
+        self._restored.declared(declared, head)
         rows = self._rows(connection)
         chain, next_row, number = merkle.NOTHING, 1, 0
         for batch in connection.execute(select(tables.batch).order_by(tables.batch.c.batch)).all():
@@ -188,11 +204,17 @@ class Reading:
                 yield row.row, row.entry
 
     def _row(self, row: Any, entry: Entry) -> None:
-        if (entry.row, entry.subject, entry.number or None) != (row.row, row.subject, row.number):
+        displaced = entry.kind is RowKind.OUT and row.number in (None, -entry.number)
+        if (entry.row, entry.subject) != (row.row, row.subject) or not (
+            displaced or row.number == (entry.number or None)
+        ):
             self._say(Kind.DAMAGED, "its columns are not its entry's", row=row.row, case=row.subject)
         self._contents.streams.add(entry.stream)
-        if entry.number:
+        if displaced:
+            self._displaced(row, entry)
+        elif entry.number:
             self._in_lane(row, entry)
+        self._restored.row(entry, displaced=displaced)
         if entry.kind is RowKind.IN:
             self._in[entry.row] = msgspec.structs.replace(entry, head=b"", value=b"", facts=b"")
             place = entry.place or ("", 0, 0)
@@ -204,24 +226,39 @@ class Reading:
         if entry.kind is RowKind.LOCAL and entry.actor == "timer" and entry.outcome != "applied":
             self._contents.declined[entry.stream, entry.subject, entry.type] = entry.row
 
+    def _displaced(self, row: Any, entry: Entry) -> None:
+        """Another history has its number now, which only an opening of its lane can bring about."""
+        lane = self._contents.outward.get(entry.lane)
+        if lane is None or entry.incarnation >= lane.incarnation:
+            self._say(
+                Kind.DAMAGED, "has no number, and its lane was not opened anew since", **place_of(entry)
+            )
+        elif row.number is not None and not lane.opening:
+            self._say(Kind.LOST, "lost its number, and was not issued again", **place_of(entry))
+        sent = Sent(entry.row, entry.incarnation, entry.subject, entry.id, entry.lane_hash)
+        self._contents.displaced[entry.lane, entry.incarnation, entry.number] = sent
+
     def _in_lane(self, row: Any, entry: Entry) -> None:
-        place = _place(entry)
+        place = place_of(entry)
         outward = entry.kind is RowKind.OUT
-        if self._lanes.get(row.lane) != (outward, entry.lane, entry.incarnation):
+        if self._lanes.get(row.lane) != (outward, entry.lane):
             self._say(Kind.DAMAGED, "its lane is not in the table of lanes", **place)
             return
-        last, running = self._running.get(row.lane, (0, env.NO_HASH))
+        table = (self._contents.outward if outward else self._contents.inward)[entry.lane]
+        last, running, incarnation = self._running.get(row.lane, (0, env.NO_HASH, 0))
+        if not incarnation <= entry.incarnation <= table.incarnation:
+            what = f"is of incarnation {entry.incarnation}, between {incarnation} and {table.incarnation}"
+            self._say(Kind.OUT_OF_ORDER, what, **place)
         if entry.number <= last:
             self._say(Kind.DOUBLED, f"the number comes again after {last}", **place)
         elif entry.number > last + 1:
             self._say(Kind.LOST, f"numbers {last + 1} to {entry.number - 1} of the lane are missing", **place)
         elif (digest := self._digest(entry)) is None or env.link(running, digest) != entry.lane_hash:
             self._say(Kind.DAMAGED, "its content is not what the lane's hash was taken over", **place)
-        self._running[row.lane] = (entry.number, entry.lane_hash)
-        key = (entry.lane, entry.incarnation)
+        self._running[row.lane] = (entry.number, entry.lane_hash, entry.incarnation)
         if outward:
-            found = Sent(entry.row, entry.subject, entry.id, entry.lane_hash)
-            self._contents.sent.setdefault(key, {})[entry.number] = found
+            found = Sent(entry.row, entry.incarnation, entry.subject, entry.id, entry.lane_hash)
+            self._contents.sent.setdefault(entry.lane, {})[entry.number] = found
             return
         source = entry.lane.partition("/")[0]
         before = self._ids.setdefault((entry.stream, source, entry.id), entry.row)
@@ -241,9 +278,9 @@ class Reading:
 
     def _ends(self) -> None:
         """The table of lanes says where each ends; so does the log."""
-        for lane_id, (outward, name, incarnation) in self._lanes.items():
-            table = (self._contents.outward if outward else self._contents.inward)[name, incarnation]
-            number, running = self._running.get(lane_id, (0, env.NO_HASH))
+        for lane_id, (outward, name) in self._lanes.items():
+            table = (self._contents.outward if outward else self._contents.inward)[name]
+            number, running, _ = self._running.get(lane_id, (0, env.NO_HASH, 0))
             if table.number > number:
                 what = f"numbers {number + 1} to {table.number} are given out or taken, and not in the log"
                 self._say(Kind.LOST, what, lane=name, number=table.number)
@@ -255,6 +292,9 @@ class Reading:
                     f"mark {table.mark} or cursor {table.cursor} lies beyond the last number {table.number}"
                 )
                 self._say(Kind.DAMAGED, what, lane=name, number=table.number)
+            if table.opening:
+                what = f"the lane is not yet agreed on with its receiver: {table.opening}"
+                self._say(Kind.WITHOUT_RECEIPT, what, lane=name)
             if table.stopped:
                 self._say(Kind.CONTRADICTION, f"the lane is stopped: {table.stopped}", lane=name)
 
@@ -267,39 +307,39 @@ class Reading:
                 status, effect = self._held_once(entry, settled, held)
             else:
                 status, effect = self._done_once(entry, settled, held)
-            taken = Taken(entry.row, entry.subject, entry.id, entry.lane_hash, status, effect)
-            self._contents.taken.setdefault((entry.lane, entry.incarnation), {})[entry.number] = taken
+            taken = Taken(
+                entry.row, entry.incarnation, entry.subject, entry.id, entry.lane_hash, status, effect
+            )
+            self._contents.taken.setdefault(entry.lane, {})[entry.number] = taken
+            self._restored.decided(entry, status, effect)
+        adopted = self._restored.effects(self._settled, self._contents.held)
         for cause, entries in self._settled.items():
             self._say(Kind.DAMAGED, f"settles row {cause}, which was never held", row=entries[0].row)
-        for row in self._contents.held.keys() - self._in.keys():
+        for row in self._contents.held.keys() - self._in.keys() - adopted:
             self._say(Kind.DAMAGED, "is held, and no event", row=row)
 
     def _held_once(self, entry: Entry, settled: list[Entry], held: str | None) -> tuple[str, int]:
         """What became of an event that could not be applied when it came, and in which row."""
         if len(settled) > 1:
             rows = ", ".join(str(local.row) for local in settled)
-            self._say(Kind.DOUBLED, f"took effect in several rows: {rows}", **_place(entry))
+            self._say(Kind.DOUBLED, f"took effect in several rows: {rows}", **place_of(entry))
         elif held and settled:
-            self._say(Kind.DOUBLED, f"is held, and took effect in row {settled[0].row}", **_place(entry))
+            self._say(Kind.DOUBLED, f"is held, and took effect in row {settled[0].row}", **place_of(entry))
         elif not held and not settled:
             what = f"was {entry.outcome}, is held no longer, and had no effect"
-            self._say(Kind.LOST, what, **_place(entry))
+            self._say(Kind.LOST, what, **place_of(entry))
         return (settled[0].outcome, settled[0].row) if settled else (held or "", 0)
 
     def _done_once(self, entry: Entry, settled: list[Entry], held: str | None) -> tuple[str, int]:
         """An event that was applied or refused when it came is in no other row."""
         if settled or held:
             also = f"row {settled[0].row}" if settled else "the held ones"
-            self._say(Kind.DOUBLED, f"is {entry.outcome}, and stands in {also} too", **_place(entry))
+            self._say(Kind.DOUBLED, f"is {entry.outcome}, and stands in {also} too", **place_of(entry))
         if entry.outcome not in ("applied", "refused"):
-            self._say(Kind.LOST, f"its outcome is {entry.outcome or 'nothing'}", **_place(entry))
+            self._say(Kind.LOST, f"its outcome is {entry.outcome or 'nothing'}", **place_of(entry))
         elif entry.outcome == "refused" and not (entry.code or entry.reason):
-            self._say(Kind.LOST, "is refused without a reason", **_place(entry))
+            self._say(Kind.LOST, "is refused without a reason", **place_of(entry))
         return entry.outcome, entry.row
-
-
-def _place(entry: Entry) -> dict[str, Any]:
-    return {"row": entry.row, "lane": entry.lane, "number": entry.number, "case": entry.subject}
 
 
 def read(name: str, ledger: Ledger, codec: Codec) -> tuple[Contents, list[Problem]]:

@@ -33,6 +33,8 @@ class _Place:
         """Nothing has expired."""
         self.seen: Counter[tuple[str, int, int]] = Counter()
         """Events by lane, incarnation and number."""
+        self.ended: set[tuple[str, int, int]] = set()
+        """Events of a history that was lost, by lane, incarnation and number (law 11)."""
         self.garbage = 0
         """Records that nothing but quarantine (or the rule that a number is too far ahead) could have dealt with."""
 
@@ -43,7 +45,7 @@ def check(bootstrap: str, ledgers: Sequence[Contents], codec: Codec, counts: Cou
     Raises:
         TopicsError: no broker answers, or it stops answering.
     """
-    sent = {key: numbers for ledger in ledgers for key, numbers in ledger.sent.items()}
+    histories = _Histories(ledgers)
     known = {stream for ledger in ledgers for stream in ledger.streams}
     codes = {stream.split("/")[0] for stream in known}
     places: dict[tuple[str, int], _Place] = {}
@@ -57,7 +59,7 @@ def check(bootstrap: str, ledgers: Sequence[Contents], codec: Codec, counts: Cou
         headers = {name: value for name, value in record.headers if value is not None}
         try:
             envelope = env.read(env.head_of(headers))
-            key = (envelope.lane, envelope.incarnation)
+            key = (envelope.lane, envelope.incarnation, envelope.number)
             source = env.stream_of_topic(LaneName.parse(envelope.lane).source)
         except Malformed:
             place.garbage += not record.topic.startswith("kuayu.intake.")
@@ -65,18 +67,47 @@ def check(bootstrap: str, ledgers: Sequence[Contents], codec: Codec, counts: Cou
         if source not in known and source.split("/")[1] != "intake":
             counts["records_of_ledgers_not_audited"] += 1
             continue
-        original = sent.get(key, {}).get(envelope.number)
-        hash_said = headers.get(env.LANE_HASH, b"").decode(errors="replace")
-        if original is None or original.hash.hex() != hash_said or record.key != original.subject.encode():
+        if envelope.type == env.LANE_OPENED:
+            counts["lanes_opened_anew"] += 1
+        elif histories.holds(key, headers.get(env.LANE_HASH, b""), record.key):
+            place.seen[key] += 1
+        elif histories.ended(key):
+            place.ended.add(key)
+        else:
             place.garbage += 1
-            continue
-        place.seen[(*key, envelope.number)] += 1
     for place in places.values():
         counts["records_sent_again"] += sum(place.seen.values()) - len(place.seen)
+        counts["events_of_lost_histories"] += len(place.ended)
         counts["records_of_garbage"] += place.garbage
     problems += _unread(ledgers, places)
     problems += _unsent(ledgers, places)
     return problems
+
+
+class _Histories:
+    """What the senders' logs say that was sent, and which incarnations are over."""
+
+    def __init__(self, ledgers: Sequence[Contents]) -> None:
+        self._sent = {lane: numbers for ledger in ledgers for lane, numbers in ledger.sent.items()}
+        self._displaced = {key: sent for ledger in ledgers for key, sent in ledger.displaced.items()}
+        self._outward = {lane: row.incarnation for ledger in ledgers for lane, row in ledger.outward.items()}
+        self._inward = {lane: row.incarnation for ledger in ledgers for lane, row in ledger.inward.items()}
+
+    def holds(self, key: tuple[str, int, int], hash_said: bytes, record_key: bytes | None) -> bool:
+        """Whether the sender's log has exactly this under this number, or had it before it was issued again."""
+        lane, incarnation, number = key
+        sent = self._sent.get(lane, {}).get(number)
+        if sent is None or sent.incarnation != incarnation:
+            sent = self._displaced.get(key)
+        return (
+            sent is not None and sent.hash.hex().encode() == hash_said and sent.subject.encode() == record_key
+        )
+
+    def ended(self, key: tuple[str, int, int]) -> bool:
+        """Whether its sender lost it with its history, and its receiver did not hold it when that ended."""
+        lane, incarnation, _ = key
+        newest = self._outward.get(lane, 0)
+        return incarnation < newest and incarnation < self._inward.get(lane, newest)
 
 
 def _records(bootstrap: str, codes: set[str]) -> Iterator[tuple[int, Any]]:
@@ -132,7 +163,7 @@ def _receipt(record: Any, ledgers: Sequence[Contents], codec: Codec, counts: Cou
         for ledger in ledgers:
             if stream not in ledger.streams or ledger.incarnation != data.receiver_incarnation:
                 continue
-            taken = ledger.taken.get((data.lane, data.incarnation), {}).get(data.to_number)
+            taken = ledger.taken.get(data.lane, {}).get(data.to_number)
             if taken is None or taken.hash != data.hash_at_to:
                 what = "a receipt tells of it, and it is not in the receiver's log, or another event is"
                 kind = Kind.LOST if taken is None else Kind.CONTRADICTION
@@ -163,13 +194,14 @@ def _unsent(ledgers: Sequence[Contents], places: Mapping[tuple[str, int], _Place
     """What the broker acknowledged on a lane without receipts lies in its topic, if nothing has expired there."""
     problems = []
     for ledger in ledgers:
-        for key, lane in ledger.outward.items():
-            name = LaneName.parse(key[0])
+        for lane_name, lane in ledger.outward.items():
+            name = LaneName.parse(lane_name)
             place = places.get((name.topic, name.partition))
             if name.topic.split(".")[1] not in UNRECEIPTED or (place is not None and not place.whole):
                 continue
-            for number, sent in ledger.sent.get(key, {}).items():
-                if number <= lane.cursor and (place is None or (*key, number) not in place.seen):
+            for number, sent in ledger.sent.get(lane_name, {}).items():
+                key = (lane_name, sent.incarnation, number)
+                if number <= lane.cursor and (place is None or key not in place.seen):
                     what = f"the broker acknowledged it, and it is not in {name.topic}/{name.partition}"
                     problems.append(
                         Problem(
@@ -177,7 +209,7 @@ def _unsent(ledgers: Sequence[Contents], places: Mapping[tuple[str, int], _Place
                             what=what,
                             ledger=ledger.name,
                             row=sent.row,
-                            lane=key[0],
+                            lane=lane_name,
                             number=number,
                             case=sent.subject,
                         )

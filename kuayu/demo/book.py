@@ -19,6 +19,8 @@ class Tracked:
     acts_done: int = 0
     came_back: bool = False
     wrong_code_tried: bool = False
+    outdated_code: str = ""
+    """A collection code that the office refused: a newer one is on its way to the applicant."""
 
     @property
     def next_act(self) -> ReviewAct | None:

@@ -143,7 +143,9 @@ class Offices:
         path = f"/v1/tasks/{task['case_id']}/{act}"
         if act == "attend":
             path += f"?stage={task['stage']}"
-        answer = await caller.post(path, body, version=task["version"])
+        return self._dealt_with(act, task, await caller.post(path, body, version=task["version"]))
+
+    def _dealt_with(self, act: str, task: dict[str, Any], answer: httpx.Response) -> bool:
         if answer.is_success:
             self._book.counts[act] += 1
             return True
@@ -256,16 +258,16 @@ class Offices:
         """The applicant has the code from the office where the case was accepted, and shows a document."""
         answer = await self._halls[tracked.case.node].get(f"/v1/cases/{tracked.case_id}")
         collection = answer.json().get("collection") if answer.is_success else None
-        if collection is None:  # the news has not reached the accepting office yet
-            return False
+        if collection is None or collection["code"] == tracked.outdated_code:
+            return False  # the news has not reached the accepting office yet
         applicant = tracked.case.submission.applicant
         holder = applicant.agent.person if applicant.agent else applicant.person
         if holder is None and applicant.organisation is not None:
             holder = applicant.organisation.representative
+        path = f"/v1/tasks/{task['case_id']}/hand-over"
         shown = {"document_number": holder.document_number if holder else ""}
         if tracked.case.script.wrong_code and not tracked.wrong_code_tried:
             tracked.wrong_code_tried = True
-            path = f"/v1/tasks/{task['case_id']}/hand-over"
             wrong = await caller.post(path, shown | {"code": "WRONG222"}, version=task["version"])
             if wrong.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
                 self._book.counts["wrong code refused"] += 1
@@ -274,7 +276,13 @@ class Offices:
             else:
                 self._book.fail(f"a wrong code for {task['case_id']} was answered with {wrong.status_code}")
             return False
-        return await self._act(caller, task, "hand-over", shown | {"code": collection["code"]})
+        shown["code"] = collection["code"]
+        answer = await caller.post(path, shown, version=task["version"])
+        if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and "code_mismatch" in answer.text:
+            tracked.outdated_code = collection["code"]
+            self._book.counts["outdated code refused"] += 1
+            return False
+        return self._dealt_with("hand-over", task, answer)
 
 
 _Do = Callable[[], Awaitable[bool]]

@@ -1,6 +1,7 @@
 """The faults, one function each: cause it, let it last, and put right what a person or a service manager would."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -85,7 +86,7 @@ def node_frozen(scene: Scene) -> None:
     """SIGSTOP of a node; a second process takes over; the frozen one comes back and believes that it is the owner."""
     node = scene.node()
     frozen = node.leave()
-    frozen.send_signal(signal.SIGSTOP)
+    _freeze(scene, node, frozen)
     try:
         node.start()
         until(node.ready, f"the second process of {node.code} is ready")
@@ -94,6 +95,17 @@ def node_frozen(scene: Scene) -> None:
     until(lambda: frozen.poll() is not None, f"the frozen process of {node.code} ends itself")
     if frozen.returncode == 0:
         raise Lost(f"the frozen process of {node.code} ended as if nothing had happened")
+
+
+def _freeze(scene: Scene, node: Node, process: subprocess.Popen[bytes]) -> None:
+    """SIGSTOP between two commits: who is frozen within one keeps the ledger's lock, and nobody can take over."""
+    for _ in range(50):
+        process.send_signal(signal.SIGSTOP)
+        if not scene.region.stores.held(node.code):
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+    raise Lost(f"{node.code} does nothing but commit")
 
 
 def disk_full(scene: Scene) -> None:
@@ -138,6 +150,54 @@ def retention_expired(scene: Scene) -> None:
     time.sleep(3)
     scene.wire.expire(topic)
     node.start()
+
+
+def sender_restored(scene: Scene) -> None:
+    """A node loses what it committed since a backup; a part of it was sent, another part nobody else knows."""
+    node = scene.node()
+
+    def unsent() -> None:
+        scene.region.proxy.stalled = True
+        until(lambda: node.backlog() >= 5, f"{node.code} has a backlog")
+
+    _restore(scene, [node], before=unsent)
+
+
+def receiver_restored(scene: Scene) -> None:
+    """A node loses what it had taken since a backup, and what its inbox held of that is gone too."""
+    node = scene.node()
+    _restore(scene, [node], after=lambda: scene.wire.expire(env.topic_of("acceptance", node.code)))
+
+
+def both_restored(scene: Scene) -> None:
+    """Two nodes lose what they said and took since backups of different instants."""
+    _restore(scene, [scene.region.nodes[code] for code in scene.random.sample(CODES, 2)])
+
+
+def _nothing() -> None: ...
+
+
+def _restore(
+    scene: Scene,
+    nodes: list[Node],
+    before: Callable[[], None] = _nothing,
+    after: Callable[[], None] = _nothing,
+) -> None:
+    """Back nodes up, let them go on, kill them, put the backups in place; `before` and `after` they are killed."""
+    since = time.monotonic()
+    files = {node: scene.region.folder / f"{node.code}-{scene.random.randrange(10**9)}.db" for node in nodes}
+    for node, file in files.items():
+        node.back_up(file)
+        time.sleep(scene.random.uniform(2, 5))
+    before()
+    for node in nodes:
+        node.kill()
+    scene.region.proxy.calm()
+    after()
+    for node, file in files.items():
+        node.restore(file)
+        node.start()
+    scene.load.restored({node.code for node in nodes}, since)
 
 
 def topic_made_anew(scene: Scene) -> None:
@@ -218,8 +278,9 @@ def poison(scene: Scene) -> None:
         forger.forged(code, changed={env.LANE: b"x" * 100_000}),
     ]
     before = _count(node, "quarantined")
-    records = taken + forged
-    scene.random.shuffle(forged)
+    records = list(taken)
+    for forgery in forged:  # anywhere between those that are taken, whose order their lane demands
+        records.insert(scene.random.randint(0, len(records)), forgery)
     scene.wire.write(records)
     wanted = before + len(forged)
     until(lambda: _count(node, "quarantined") >= wanted, f"{code} has put {len(forged)} forgeries aside")
@@ -244,6 +305,9 @@ FAULTS: Final[Mapping[str, Callable[[Scene], None]]] = {
         ledger_gone,
         clock_jumped,
         retention_expired,
+        sender_restored,
+        receiver_restored,
+        both_restored,
         topic_made_anew,
         duplicate_storm,
         reordered,

@@ -7,7 +7,7 @@ once said it has is what must never be lost.
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -21,7 +21,7 @@ from jurisdictions import CHINA_TIME, load_directory
 from kuayu.demo.book import Book
 from kuayu.demo.mixes import MIXES
 from kuayu.demo.offices import Offices
-from kuayu.demo.scripts import Script, SimulatedCase
+from kuayu.demo.scripts import Act, Script, SimulatedCase
 from kuayu.demo.simulator import Simulator
 from schemas.models import Channel, Delivery, DeliveryKind
 from tests.chaos.region import CODES, Node
@@ -32,6 +32,8 @@ AT_ONCE: Final = 300
 """Cases in the hands of halls and clerks; beyond, halls take no more applications: on a slow machine all is slower."""
 MIX: Final = replace(MIXES["stress"], online=60, instant=0.6)
 """Every path, and fewer clerks."""
+BATCH: Final = 50
+"""Cases in one request."""
 EVERY: Final = 0.25
 """Seconds between batches."""
 
@@ -56,6 +58,8 @@ class Load:
         self._probed = 0
         self._in_hand = 0
         self._withdrawing = 0
+        self._ids: dict[str, str] = {}
+        """Of cases, by their references."""
         self._closed = asyncio.Event()
         self._handing_in = True
         self._loop = asyncio.new_event_loop()
@@ -80,6 +84,14 @@ class Load:
     def in_hand(self) -> int:
         """Cases and withdrawals that no node has answered yet."""
         return self._in_hand + self._withdrawing
+
+    def restored(self, codes: Collection[str], since: float) -> None:
+        """Nodes went back to how they were at an instant of `time.monotonic`.
+
+        What was handed in there since is handed in again under the same keys; what was withdrawn there is withdrawn
+        again; clerks look at their cases as if they had done nothing yet.
+        """
+        asyncio.run_coroutine_threadsafe(self._restored(codes, since), self._loop).result(60)
 
     def pending(self) -> int:
         """What is in hand, and what the clerks still have to do."""
@@ -174,7 +186,7 @@ class Load:
             await clerks
 
     async def _halls(self) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._people:
             begun, made = time.monotonic(), 0
             while not self._closed.is_set():
                 await asyncio.sleep(EVERY)
@@ -187,13 +199,29 @@ class Load:
                     case = self._simulator.case()
                     batches.setdefault(case.node, []).append(case)
                 for node, cases in batches.items():
-                    group.create_task(self._bring(group, node, cases))
+                    self._people.create_task(self._bring(node, cases))
 
-    async def _bring(self, group: asyncio.TaskGroup, node: str, cases: list[SimulatedCase]) -> None:
+    async def _bring(self, node: str, cases: list[SimulatedCase]) -> None:
         for case_id in await self._hand_in(node, cases):
             after = self.book.cases[case_id].case.script.withdraw_after
             if after is not None:
-                group.create_task(self._withdraw(node, case_id, after))
+                self._people.create_task(self._withdraw(node, case_id, after))
+
+    async def _restored(self, codes: Collection[str], since: float) -> None:
+        batches: dict[str, list[SimulatedCase]] = {}
+        for tracked in self.book.cases.values():
+            script = tracked.case.script
+            if tracked.moved >= since and all(act.act is not Act.TRANSFER for act in script.review):
+                tracked.acts_done = 0  # a transfer is not repeated: another office has the case now
+            if tracked.case.node not in codes:
+                continue
+            if tracked.handed_in >= since:
+                batches.setdefault(tracked.case.node, []).append(tracked.case)
+            elif script.withdraw_after is not None and tracked.handed_in + script.withdraw_after >= since:
+                self._people.create_task(self._withdraw(tracked.case.node, tracked.case_id, 0))
+        for node, cases in batches.items():
+            for first in range(0, len(cases), BATCH):
+                self._people.create_task(self._bring(node, cases[first : first + BATCH]))
 
     async def _hand_in(self, code: str, cases: list[SimulatedCase]) -> list[str]:
         """Until the node has them all, under the same keys each time."""
@@ -219,18 +247,32 @@ class Load:
                     self.book.fail(f"handing in {case.reference}: {result['problem']}")
                 else:
                     taken.append(result["case"]["case_id"])
-                    self.book.taken(case, taken[-1])
+                    self._taken(case, taken[-1])
         self._in_hand -= len(waiting)
         return taken
+
+    def _taken(self, case: SimulatedCase, case_id: str) -> None:
+        """Write it down; a case that is handed in again after a restore may be the same, or another."""
+        before = self._ids.get(case.reference)
+        if before == case_id:
+            return
+        if before is not None:
+            del self.book.cases[before]
+            self.book.counts["cases lost with a ledger"] += 1
+        self._ids[case.reference] = case_id
+        self.book.taken(case, case_id)
 
     async def _withdraw(self, code: str, case_id: str, after: float) -> None:
         self._withdrawing += 1
         await asyncio.sleep(after)
         headers = {"Idempotency-Key": f"{case_id}-withdrawal"}
         path = f"/v1/cases/{case_id}/withdrawal"
-        while not self._closed.is_set():
+        while not self._closed.is_set() and case_id in self.book.cases:
             answer = await self._post(self._nodes[code], path, {"reason": "申请人撤回"}, headers)
             if answer is None:
+                continue
+            if answer.status_code == 404:  # lost with a ledger: it will be handed in again, as another case
+                await asyncio.sleep(AGAIN)
                 continue
             if answer.status_code == 409 and "case_held" in answer.text:
                 await asyncio.sleep(AGAIN)

@@ -129,6 +129,26 @@ class Node:
                 return dict(answer.json())
         return None
 
+    def back_up(self, file: Path) -> None:
+        """Write a backup of its ledger, which the command proves, while the node goes on. Raises Lost."""
+        self._ledger("backup", file)
+
+    def restore(self, file: Path) -> None:
+        """Put a backup in the place of the ledger of a node that was ended. Raises Lost."""
+        self._ledger("restore", file)
+
+    def _ledger(self, command: str, file: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "kuayu", "ledger", command, self.code, str(file)],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Lost(f"ledger {command} of {self.code}: {done.stdout}{done.stderr}")
+
     def backlog(self) -> int:
         """Events that are handed over and not receipted; 0 while it does not answer."""
         tally = self.tally()

@@ -65,6 +65,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     damaged: int = 0
     contradictions: int = 0
     longest_stall_s: float = 0.0
+    lost_with_ledgers: int = 0
+    """Cases that a restored node had told nobody else of: handed in again, they were new ones."""
     restarts: dict[str, int] = {}
     """Nodes that ended by themselves and were started again, as a service manager would."""
     checked: dict[str, int] = {}
@@ -136,8 +138,8 @@ def run(
         outcome.longest_stall_s = round(stalls.longest, 1)
         if load.failure is not None:
             outcome.problems.append(f"the load ended by itself: {load.failure!r}")
-        # A new collection code may still be on its way to the office that tells it to the applicant.
-        outcome.problems += [what for what in load.book.failures if "code_mismatch" not in what]
+        outcome.problems += load.book.failures
+        outcome.lost_with_ledgers = load.book.counts["cases lost with a ledger"]
         outcome.restarts = dict(region.ended)
         region.stop_nodes()
         ledgers = {code: node.ledger for code, node in region.nodes.items()}

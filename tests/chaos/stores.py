@@ -17,13 +17,26 @@ LEFT = 1 << 16
 """Bytes that are left on a disk when it is full: soon less than any commit takes."""
 
 
+DISK = "kuayu-chaos-"
+"""How the small disks are called in the table of mounts; the id of the process that mounted each comes behind."""
+
+
+def clear_away() -> None:
+    """Unmount the small disks of processes that were killed before they could."""
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        name, at = line.split(" ")[:2]
+        if name.startswith(DISK) and not Path("/proc", name.removeprefix(DISK)).exists():
+            subprocess.run(["umount", "--lazy", at.encode().decode("unicode_escape")], check=False)
+
+
 class SmallDisk:
     """A file system of its own in memory, for the folder `at`, where this process may mount one."""
 
     def __init__(self, at: Path, room: int) -> None:
         at.mkdir(parents=True, exist_ok=True)
         self.at = at
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "kuayu-chaos", str(at)]
+        clear_away()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", f"{DISK}{os.getpid()}", str(at)]
         self.mounted = (
             os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
         )
@@ -67,6 +80,9 @@ class Stores(Protocol):
     def locked(self, code: str) -> AbstractContextManager[None]:
         """Somebody else holds what every commit must write."""
 
+    def held(self, code: str) -> bool:
+        """Whether somebody holds it at this instant: in the midst of a commit."""
+
     def close(self) -> None: ...
 
 
@@ -104,6 +120,16 @@ class SqliteStores:
             yield
         finally:
             other.close()
+
+    def held(self, code: str) -> bool:
+        other = sqlite3.connect(self._folder / code / "ledger.db", timeout=0, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        finally:
+            other.close()
+        return False
 
     def close(self) -> None:
         self._disk.close()
@@ -151,6 +177,17 @@ class PostgresStores:
             yield
             connection.rollback()
         engine.dispose()
+
+    def held(self, code: str) -> bool:
+        engine = sqlalchemy.create_engine(self.url(code))
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("SELECT 1 FROM head FOR UPDATE NOWAIT")
+        except sqlalchemy.exc.OperationalError:
+            return True
+        finally:
+            engine.dispose()
+        return False
 
     def kill(self) -> None:
         """End the server at once, as a crash would."""

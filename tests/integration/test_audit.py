@@ -1,118 +1,52 @@
 """The independent checker: silent about sound ledgers, and each damage is found, named and placed."""
 
 import json
-import shutil
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-import structlog
 from sqlalchemy import Connection, delete, insert, select, update
 from typer.testing import CliRunner
 
 import consumers.tables
-from bus import Engine, Entry, Ledger
+from bus import Entry
 from bus.ledger import Kind as RowKind
-from bus.ledger import merkle, tables
+from bus.ledger import tables
 from bus.ledger.entry import decode, encode
-from bus.transport import MemoryBroker, MemoryTransport
-from jurisdictions import CHINA_TIME, load_directory
-from kuayu.audit import Kind, Problem, audit
+from kuayu.audit import Kind
 from kuayu.cli import app
-from kuayu.demo.mixes import MIXES
-from kuayu.demo.simulator import Simulator
-from kuayu.node import Node
-from kuayu.settings import Settings
-from kuayu.topology import DirectoryTopology
-from producers import Submissions
-from schemas import load_catalogue
 from tests.chaos.wire import Forger
-from tests.running import PATIENCE, eventually
+from tests.integration.ledgers_to_audit import CODES, Damage, Found, Ledgers, Nodes, nothing, rewrite
+from tests.running import PATIENCE
 
-CODES = ("430100", "430200", "430300")
 CASES = 120
-
-
-class Ledgers(NamedTuple):
-    """Three ledgers that were filled by nodes and are left by them, and the ids of all cases."""
-
-    folder: Path
-    cases: list[str]
-
-    def urls(self) -> dict[str, str]:
-        return {code: f"sqlite:///{self.folder / code}.db" for code in CODES}
-
-    def problems(self, accepted: list[str] | None = None) -> list[Problem]:
-        return audit(self.urls(), accepted=accepted or self.cases).problems
-
-    def ledger(self, code: str) -> Ledger:
-        return Ledger(self.urls()[code])
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
-    """Instant cases through three nodes over a broker in memory, and one event that is parked."""
+    """Instant cases through three nodes, and one event that is parked."""
     folder = tmp_path_factory.mktemp("ledgers")
-    directory = load_directory()
-    topology = DirectoryTopology(directory, load_catalogue())
-    transport = MemoryTransport(MemoryBroker())
-    transport.ensure_topics(topology.topics(frozenset({*CODES, "440100"})))
-    with ExitStack() as stack:
-        nodes = {}
-        for code in CODES:
-            nodes[code] = Node(code, Settings(data=folder), transport=transport)
-            stack.callback(nodes[code].ledger.close)
-            nodes[code].start()
-            stack.callback(nodes[code].engine.stop)
-        cases = _hand_in(nodes)
-        forger = Forger(topology, Random(1))
+    with Nodes(folder) as nodes:
+        nodes.hand_in(nodes.new_cases(CASES))
+        forger = Forger(nodes.topology, Random(1))
         body, schema = forger.good_body()
-        producer = transport.producer("stranger")
+        producer = nodes.transport.producer("stranger")
         producer.send(forger.taken("430100", body[:5] + b"no Avro", schema.digest), lambda _: None)
         producer.flush(PATIENCE)
-        engines = [node.engine for node in nodes.values()]
-        eventually(lambda: nodes["430100"].engine.books.held, *engines)
-        eventually(lambda: _at_rest(engines), *engines)
-    structlog.reset_defaults()
-    return Ledgers(folder, cases)
-
-
-def _hand_in(nodes: dict[str, Node]) -> list[str]:
-    simulator = Simulator(load_directory(), CODES, MIXES["stress"], 7, datetime.now(CHINA_TIME).date())
-    submissions = {code: Submissions(code, node.ledger) for code, node in nodes.items()}
-    answers = []
-    for number in range(CASES):
-        case = simulator.case(online=True)
-        command = submissions[case.node].command(
-            case.submission, caller="hall", key=str(number), acted_at=datetime.now(UTC), trace=""
-        )
-        answers.append(nodes[case.node].engine.writer.submit(command))
-    return [answer.result(PATIENCE).case for answer in answers]
-
-
-def _at_rest(engines: Sequence[Engine]) -> bool:
-    """Whether no hand-over is open anywhere: nor was one begun by a node while the others were looked at."""
-    before = [engine.books.head.next_row for engine in engines]
-    if any(any(rows) for engine in engines for rows in engine.relay.backlog().values()):
-        return False
-    return before == [engine.books.head.next_row for engine in engines]
+        nodes.until(lambda: nodes.nodes["430100"].engine.books.held)
+        nodes.settle()
+    return Ledgers(folder, list(nodes.cases.values()))
 
 
 @pytest.fixture
 def ledgers(filled: Ledgers, tmp_path: Path) -> Ledgers:
     """A copy to be damaged."""
-    for file in filled.folder.glob("*.db*"):
-        shutil.copy(file, tmp_path)
-    return filled._replace(folder=tmp_path)
+    return filled.copy(tmp_path)
 
 
 def test_nothing_is_said_of_sound_ledgers(ledgers: Ledgers) -> None:
-    report = audit(ledgers.urls(), accepted=ledgers.cases)
+    report = ledgers.report()
     assert report.problems == []
     assert report.counts["cases"] == CASES
     assert report.counts["events_sent"] > CASES
@@ -121,12 +55,6 @@ def test_nothing_is_said_of_sound_ledgers(ledgers: Ledgers) -> None:
 
 
 # Damages: each changes a ledger and says what must be found.
-
-
-class Found(NamedTuple):
-    kind: Kind
-    what: str
-    place: dict[str, Any]
 
 
 def pick(connection: Connection, kind: RowKind, *, last_of_lane: bool = False) -> Entry:
@@ -138,51 +66,6 @@ def pick(connection: Connection, kind: RowKind, *, last_of_lane: bool = False) -
         if len(lane) >= 3:
             return lane[-1] if last_of_lane else lane[1]
     raise AssertionError("no lane has three events")
-
-
-def rewrite(connection: Connection, changed: dict[int, Entry]) -> None:
-    """Put other entries in these rows as somebody would who knows how roots and chains are computed."""
-    for row, entry in changed.items():
-        numbered = msgspec.structs.replace(entry, row=row)
-        lane = select(tables.lane.c.id).where(
-            tables.lane.c.name == entry.lane, tables.lane.c.outward == (entry.kind is RowKind.OUT)
-        )
-        connection.execute(
-            update(tables.log)
-            .where(tables.log.c.row == row)
-            .values(
-                entry=encode(numbered),
-                subject=entry.subject,
-                number=entry.number or None,
-                lane=connection.execute(lane).scalar() if entry.number else None,
-            )
-        )
-    chain = merkle.NOTHING
-    for batch in connection.execute(select(tables.batch).order_by(tables.batch.c.batch)).all():
-        within = tables.log.c.row.between(batch.first_row, batch.last_row)
-        blobs = connection.execute(
-            select(tables.log.c.entry).where(within).order_by(tables.log.c.row)
-        ).scalars()
-        root = merkle.root(list(blobs))
-        chain = merkle.chain(chain, batch.batch, batch.first_row, batch.last_row, root)
-        connection.execute(
-            update(tables.batch).where(tables.batch.c.batch == batch.batch).values(root=root, chain=chain)
-        )
-    connection.execute(update(tables.head).values(chain=chain))
-
-
-def nothing(entry: Entry) -> Entry:
-    """A local row of the same case that does nothing."""
-    return Entry(
-        row=entry.row,
-        kind=RowKind.LOCAL,
-        stream=entry.stream,
-        subject=entry.subject,
-        type="Note",
-        recorded_ms=entry.recorded_ms,
-        outcome="refused",
-        code="none",
-    )
 
 
 def a_row_is_flipped(connection: Connection) -> Found:
@@ -338,7 +221,7 @@ def a_held_event_is_forgotten(connection: Connection) -> Found:
     return Found(Kind.LOST, "held no longer", {"row": held.row, "case": held.subject})
 
 
-DAMAGES: list[tuple[str, Callable[[Connection], Found]]] = [
+DAMAGES: list[tuple[str, Damage]] = [
     ("430200", a_row_is_flipped),
     ("430100", a_row_is_flipped_in_its_batch),
     ("430100", a_row_is_deleted),
@@ -360,20 +243,10 @@ DAMAGES: list[tuple[str, Callable[[Connection], Found]]] = [
 
 
 @pytest.mark.parametrize(("code", "damage"), DAMAGES, ids=[damage.__name__ for _, damage in DAMAGES])
-def test_each_damage_is_found_and_named(
-    ledgers: Ledgers, code: str, damage: Callable[[Connection], Found]
-) -> None:
-    ledger = ledgers.ledger(code)
-    with ledger.engine.begin() as connection:
-        found = damage(connection)
-    ledger.close()
+def test_each_damage_is_found_and_named(ledgers: Ledgers, code: str, damage: Damage) -> None:
+    found = ledgers.damage(code, damage)
     problems = ledgers.problems()
-    assert any(
-        problem.kind is found.kind
-        and found.what in problem.what
-        and all(getattr(problem, name) == value for name, value in found.place.items())
-        for problem in problems
-    ), "\n".join(map(str, problems))
+    assert found.is_in(problems), "\n".join(map(str, problems))
 
 
 def test_a_case_that_was_promised_and_is_nowhere_is_named(ledgers: Ledgers) -> None:
