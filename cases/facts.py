@@ -12,7 +12,7 @@ from cases.phases import Phase
 from schemas import models
 
 
-class Fact(Struct, frozen=True, gc=False, tag=True, tag_field="fact"):
+class Fact(Struct, frozen=True, gc=False, omit_defaults=True, tag=True, tag_field="fact"):
     """One result.
 
     `at` is when the person acted, `recorded_at` when it was recorded, `by` who or which stream; `phase` is the phase
