@@ -327,13 +327,13 @@ class Application:
         """
         handler = self.handlers[stream]
         unit.append(entry)
-        state = case.state if case else None
+        state = before = case.state if case else None
         for fact in decision.facts:
             state = handler.evolve(state, fact)
         unit.set_case(stream, message.case, Case(entry.row, state, handler.view(state)))
         if decision.out:
             self._send(unit, handler, message, decision, trace, origin or self._origin(unit, message, entry))
-        unit.changes.append(Change(entry.row, stream, message, decision.facts, state))
+        unit.changes.append(Change(entry.row, stream, message, decision.facts, before, state))
         return state
 
     @staticmethod

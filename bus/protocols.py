@@ -120,6 +120,8 @@ class Change(msgspec.Struct, frozen=True):
     stream: str
     message: Message
     facts: Sequence[Any]
+    before: Any
+    """The state until then; None of a case that is new to the stream."""
     state: Any
 
 

@@ -48,9 +48,12 @@ def rebuild(ledger: Ledger, records: Records, projections: Sequence[Projection])
             for entry in entries:
                 facts = records.facts(entry)
                 if entry.kind is not Kind.OUT and entry.outcome == "applied":
+                    _, before = states.get(entry.stream, (0, None))
                     states[entry.stream] = (entry.row, _fold(records, entry, states))
                     message = records.message(entry, rows.get(entry.cause, entry))
-                    changes.append(Change(entry.row, entry.stream, message, facts, states[entry.stream][1]))
+                    changes.append(
+                        Change(entry.row, entry.stream, message, facts, before, states[entry.stream][1])
+                    )
                     folded += 1
             for projection in projections:
                 if changes:

@@ -20,7 +20,7 @@ __all__ = ["DeliveryQueue", "StageHandler", "WebhookSender", "Worklist", "projec
 
 
 def projections(handlers: Sequence[StageHandler], clock: Clock | None = None) -> list[Projection]:
-    """The tables of this package, in the order in which they have to be written. `clock` is the engine's."""
+    """The tables of this package. `clock` is the engine's."""
     by_stream = {f"{handler.code}/{handler.stage}": handler for handler in handlers}
     return [DeliveryQueue(by_stream, clock or SystemClock()), Worklist(by_stream)]
 

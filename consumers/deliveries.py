@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from bus import Change, Clock, Ledger
 from bus.ledger import milliseconds, upsert
-from cases import Task, TaskKind
+from cases import Task
 from cases.facts import Claimed, CodeSet, Released, WrongCode
 from consumers.subscriptions import Subscription, TaskEvent, active
-from consumers.tables import delivery, task, webhook
-from consumers.worklist import Key, StageHandler
+from consumers.tables import delivery, webhook
+from consumers.worklist import StageHandler
 
-KEYS_AT_ONCE: Final = 500
 _OWN_WORK: Final = (Claimed, Released, CodeSet, WrongCode)
 """Facts that change no task for others: how a desk shares its work, and codes."""
 
@@ -27,8 +26,7 @@ _OWN_WORK: Final = (Claimed, Released, CodeSet, WrongCode)
 class DeliveryQueue:
     """Projection: queues a delivery for each subscription that wants to know of a change of a task.
 
-    It goes before `Worklist`, whose rows tell it what there was to do before. Subscriptions are read in the transaction
-    of the change: they are few, and one made before it misses nothing.
+    Subscriptions are read in the transaction of the change: they are few, and one made before it misses nothing.
     """
 
     def __init__(self, handlers: Mapping[str, StageHandler], clock: Clock) -> None:
@@ -40,17 +38,14 @@ class DeliveryQueue:
         known = active(connection)
         if not known:
             return
-        kinds = _kinds_before(connection, changes)
         now = milliseconds(self._clock.now())
         rows: list[tuple[Any, ...]] = []
         queued: dict[str, int] = {}
         for change in changes:
-            key = (change.stream, change.message.case)
             handler = self._handlers[change.stream]
             at_hand = handler.task(change.state)
-            before = kinds.get(key)
-            kinds[key] = at_hand.kind if at_hand else None
-            event = _event(before, kinds[key], change)
+            before = None if change.before is None else handler.task(change.before)
+            event = _event(before, at_hand, change)
             if event is None:
                 continue
             for subscription in known:
@@ -69,22 +64,11 @@ class DeliveryQueue:
         """Keep the queue: what was queued once is not queued again by a rebuild, as `queued` says how far it went."""
 
 
-def _kinds_before(connection: Connection, changes: Sequence[Change]) -> dict[Key, TaskKind | None]:
-    """What there was to do, where there was something."""
-    keys = list({(change.stream, change.message.case) for change in changes})
-    query = select(task.c.stream, task.c.subject, task.c.kind).where(task.c.open)
-    found: dict[Key, TaskKind | None] = {}
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        part = query.where(tuple_(task.c.stream, task.c.subject).in_(keys[start : start + KEYS_AT_ONCE]))
-        found |= {(row[0], row[1]): TaskKind(row[2]) for row in connection.execute(part)}
-    return found
-
-
-def _event(before: TaskKind | None, after: TaskKind | None, change: Change) -> TaskEvent | None:
+def _event(before: Task | None, after: Task | None, change: Change) -> TaskEvent | None:
     """What a change means to who works on the stage's tasks; None if nothing."""
     if after is None:
         return TaskEvent.CLOSED if before else None
-    if after is not before:
+    if before is None or after.kind is not before.kind:
         return TaskEvent.OPENED
     return None if all(isinstance(fact, _OWN_WORK) for fact in change.facts) else TaskEvent.CHANGED
 

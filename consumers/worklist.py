@@ -16,6 +16,8 @@ from consumers.tables import NEVER, task
 StageHandler = AcceptanceStage | ReviewStage | PickupStage
 Key = tuple[str, str]
 """Stream and case id."""
+REMEMBERED: Final = 5_000
+"""Cases without a row that are remembered; of an older one the row is looked for, in vain."""
 _OPENED: Final = task.columns.keys().index("opened")
 
 
@@ -25,6 +27,8 @@ class Worklist:
     def __init__(self, handlers: Mapping[str, StageHandler]) -> None:
         """`handlers` by stream, those of the engine."""
         self._handlers = handlers
+        self._without: dict[Key, None] = {}
+        """Cases that have no row, as far as they are remembered: most that are decided by rule never get one."""
 
     def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         rows: dict[Key, list[Any]] = {}
@@ -40,14 +44,21 @@ class Worklist:
                 rows[key] = row
                 ended.pop(key, None)
             elif before:
-                before[2], before[4], before[5] = change.row, change.state.phase.value, False
-            else:
-                ended[key] = (change.row, change.state.phase.value, False, *key)
+                before[2], before[4], before[5] = change.row, str(change.state.phase), False
+            elif change.before is None:
+                self._without[key] = None
+            elif key not in self._without:
+                ended[key] = (change.row, str(change.state.phase), False, *key)
+        for key in rows:
+            self._without.pop(key, None)
+        while len(self._without) > REMEMBERED:
+            del self._without[next(iter(self._without))]
         upsert(connection, task, [tuple(row) for row in rows.values()], keep=("opened",))
         if ended:
             connection.exec_driver_sql(_end(connection.dialect), list(ended.values()))
 
     def clear(self, connection: Connection) -> None:
+        self._without.clear()
         connection.execute(delete(task))
 
 
@@ -56,8 +67,8 @@ def _row(key: Key, change: Change, at_hand: Task) -> list[Any]:
     return [
         *key,
         change.row,
-        at_hand.kind.value,
-        change.state.phase.value,
+        str(at_hand.kind),
+        str(change.state.phase),
         True,
         NEVER if at_hand.due is None else milliseconds(at_hand.due),
         NEVER if at_hand.urgent_from is None else milliseconds(at_hand.urgent_from),

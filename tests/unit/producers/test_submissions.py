@@ -43,7 +43,7 @@ def change(command: Command) -> Change:
         acted_at=command.acted_at,
         recorded_at=command.acted_at,
     )
-    return Change(1, command.stream, message, (), None)
+    return Change(1, command.stream, message, (), None, None)
 
 
 def commit(ledger: Ledger, submissions: Submissions, commands: Sequence[Command]) -> None:
