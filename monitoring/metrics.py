@@ -6,7 +6,7 @@ Every method may be called from any thread.
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,7 @@ from cases import ENDS, AcceptanceState
 from jurisdictions import Directory, Stage
 from monitoring._labels import OTHER, Children, Place, Places
 from monitoring._steps import STEPS
+from monitoring._timings import Timings
 from schemas import Catalogue
 
 _log = structlog.get_logger()
@@ -38,8 +39,6 @@ HTTP_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 30)
 ALARMS_KEPT = 100
 ALARM_KINDS = 50
 """Kinds of alarms that are told apart; they are names in the code, so there are fewer."""
-SAMPLE_EVERY = 1.0
-"""Seconds between two exemplars of one series: they cost as much as the observation, and one a scrape is seen."""
 LOG_EVERY = 1.0
 """Seconds between two log lines for alarms of one kind."""
 
@@ -54,25 +53,6 @@ class Alarm(NamedTuple):
     at: datetime
     kind: str
     detail: str
-
-
-class _Timed:
-    """One series of a histogram; hands the trace of an observation on now and then."""
-
-    __slots__ = ("_child", "_sample_at")
-
-    def __init__(self, child: Histogram) -> None:
-        self._child = child
-        self._sample_at = 0.0
-
-    def observe(self, seconds: float, trace: str) -> None:
-        now = time.monotonic()
-        trace_id = trace[3:35]
-        if now < self._sample_at or len(trace_id) != 32:  # noqa: PLR2004 - W3C trace context
-            self._child.observe(seconds)
-        else:
-            self._sample_at = now + SAMPLE_EVERY
-            self._child.observe(seconds, {"trace_id": trace_id})
 
 
 class Metrics:
@@ -102,49 +82,45 @@ class Metrics:
         sent = self._counter(
             "events_sent", "Rows handed to the transport, resends too.", ("stage", "type", "counterpart")
         )
-        hops = self._histogram(
+        self._hops = self._timings(
             "hop_seconds",
             "From recorded at the sender to applied here, by sending stage and jurisdiction.",
             HOP_BUCKETS,
             ("source_stage", "stage", "counterpart"),
         )
-        steps = self._histogram(
+        self._steps = self._timings(
             "step_seconds",
             "Steps of cases accepted here, by the stage and jurisdiction that took them: accepted and not_accepted "
             "since collection, decided since acceptance, ready, mailed, collected and delivered since the decision.",
             STEP_BUCKETS,
             ("stage", "step", "counterpart"),
         )
-        ends = self._histogram(
+        self._ends = self._timings(
             "case_seconds", "From collection to the end of cases accepted here.", STEP_BUCKETS, ("outcome",)
         )
         alarms = self._counter("alarms", "Alarms of the bus.", ("kind",))
         self._received = Children[Counter](lambda key: received.labels(*key))
         self._sent = Children[Counter](lambda key: sent.labels(*key))
-        self._hops = Children[_Timed](lambda key: _Timed(hops.labels(*key)))
-        self._steps = Children[Histogram](lambda key: steps.labels(*key))
-        self._ends = Children[Histogram](ends.labels)
         self._alarmed = Children[Counter](alarms.labels)
         self._lanes = Children[tuple[Place, Place]](self.places.lane)
         self._commit_seconds = self._histogram("commit_seconds", "Time of a commit.", COMMIT_BUCKETS)
         self._commit_items = self._histogram("commit_items", "Items applied by a commit.", BATCH_BUCKETS)
         self._rows = self._counter("rows_written", "Rows appended to the ledger.")
-        requests = self._histogram(
+        self._requests = self._timings(
             "http_request_seconds", "HTTP requests by route.", HTTP_BUCKETS, ("method", "route", "status")
         )
-        self._requests = Children[_Timed](lambda key: _Timed(requests.labels(*key)))
-        calls = self._histogram(
+        self._calls = self._timings(
             "webhook_seconds", "Calls of webhooks, by outcome.", HTTP_BUCKETS, ("outcome",)
         )
-        self._calls = Children[Histogram](calls.labels)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"kuayu_{name}", text, labels, registry=self.registry)
 
-    def _histogram(
-        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
-    ) -> Histogram:
-        return Histogram(f"kuayu_{name}", text, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"kuayu_{name}", text, buckets=buckets, registry=self.registry)
+
+    def _timings(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...]) -> Timings:
+        return Timings(self.registry, f"kuayu_{name}", text, buckets, labels)
 
     # bus.Observer.
 
@@ -159,12 +135,11 @@ class Metrics:
             stage, place = self.places.topic(topic).stage, self.places.stream(source)
             known = type_ if type_ in self._types else OTHER
             self._received[stage, known, place.code, outcome].inc(len(group))
-            if outcome == "applied":
-                hop = self._hops[place.stage, stage, place.code]
-                for record in group:
-                    if record.envelope is not None and record.hop_seconds is not None:
-                        # two machines' clocks: a hop is never shorter than nothing
-                        hop.observe(max(0.0, record.hop_seconds), record.envelope.trace)
+            # two machines' clocks: a hop is never shorter than nothing
+            hops = [max(0.0, record.hop_seconds) for record in group if record.hop_seconds is not None]
+            if hops:
+                last = group[-1].envelope
+                self._hops.observe((place.stage, stage, place.code), hops, last.trace if last else "")
 
     def sent(self, lane: str, events: Sequence[str]) -> None:
         """Count rows that were handed to the transport."""
@@ -181,21 +156,33 @@ class Metrics:
 
     def changed(self, changes: Sequence[Change]) -> None:
         """Time the steps of cases where they were accepted: there everything about a case is heard, once."""
+        steps: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+        ends: defaultdict[str, list[float]] = defaultdict(list)
         for change in changes:
             if change.stream == self._own_acceptance and isinstance(change.state, AcceptanceState):
-                self._accepted_here(change, change.state)
+                self._accepted_here(change, change.state, steps, ends)
+        for key, took in steps.items():
+            self._steps.observe(key, took)
+        for end, took in ends.items():
+            self._ends.observe((end,), took)
 
-    def _accepted_here(self, change: Change, state: AcceptanceState) -> None:
+    def _accepted_here(
+        self,
+        change: Change,
+        state: AcceptanceState,
+        steps: Mapping[tuple[str, str, str], list[float]],
+        ends: Mapping[str, list[float]],
+    ) -> None:
         for fact in change.facts:
             step = STEPS.get(type(fact))
             took = step.span(state, fact) if step else None
             if step and took is not None:
                 doer = state.holder if step.stage is Stage.REVIEW else state.file.pickup
                 place = self.places.stream(f"{doer}/{step.stage}")
-                self._steps[place.stage, step.name, place.code].observe(took)
+                steps[place.stage, step.name, place.code].append(took)
             if fact.phase in ENDS and state.times.collected is not None:
                 whole = (fact.at - state.times.collected).total_seconds()
-                self._ends[fact.phase.value].observe(max(0.0, whole))
+                ends[fact.phase.value].append(max(0.0, whole))
 
     def alarm(self, kind: str, detail: str) -> None:
         """Count an alarm, keep it for the operator's page, and log it unless one of its kind was just logged."""
@@ -212,12 +199,12 @@ class Metrics:
 
     def webhook(self, _subscription: str, outcome: str, seconds: float) -> None:
         """Time a call of a subscriber: delivered or failed."""
-        self._calls[outcome].observe(seconds)
+        self._calls.observe((outcome,), (seconds,))
 
     def request(self, method: str, route: str, status: int, seconds: float, trace: str) -> None:
         """Time a request by the template of its route."""
         known = method if method in _METHODS else OTHER
-        self._requests[known, route, str(status)].observe(seconds, trace)
+        self._requests.observe((known, route, str(status)), (seconds,), trace)
 
 
 class HttpMetrics:

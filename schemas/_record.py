@@ -15,7 +15,7 @@ Instant = Annotated[datetime, Meta(tz=True)]
 """Avro `timestamp-millis`: an aware instant of whole milliseconds; decoded as UTC."""
 
 
-class Record(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A record of a contract, typed as its Avro schema says. Instances never change."""
 
 
