@@ -16,7 +16,18 @@ from bus import envelope as env
 from bus.books import Answered, Case, ExceptionRow, HeldRow, Lane
 from bus.envelope import Envelope
 from bus.errors import CaseHeld, CommandRefused, KeyReused, VersionConflict
-from bus.holding import ADOPTED, BEHIND, RESTORED, Tried, hold, hold_on, may_overtake, stored, unhold
+from bus.holding import (
+    ADOPTED,
+    BEHIND,
+    ORDER_AWAITS,
+    RESTORED,
+    Tried,
+    hold,
+    hold_on,
+    may_overtake,
+    stored,
+    unhold,
+)
 from bus.ledger import Entry, Kind, milliseconds
 from bus.protocols import Answer, Change, Command, Decision, Handler, HandOverRefused, Message
 from bus.records import TIMER, Records, event_message
@@ -206,18 +217,28 @@ class Application:
         return tried
 
     def _release_one(self, unit: Unit, stream: str, subject: str, tried: list[Tried]) -> bool:
-        """The first of what we had said, if it can be; else the first that was taken."""
+        """The first of what we had said, if it can be; else the first that was taken.
+
+        Where that waits for another event of its case, which may have come behind it by another lane, the first of
+        each other lane is tried too (see `may_overtake`).
+        """
         held = unit.held_rows(stream, subject)
         said = [(row, stored(unit, row.row)) for row in held if row.code == ADOPTED]
         said.sort(key=lambda pair: env.order(pair[1].id))
         if said and said[0][0].awaits == "event:" and self._adopt(unit, stream, *said[0]):
             tried.append(Tried(said[0][0].row, said[0][1].type, "applied", ADOPTED, "", ""))
             return True
-        row = next((row for row in held if row.code != ADOPTED), None)
-        if row is None:
-            return False
-        tried.append(self._try(unit, stream, row, stored(unit, row.row)))
-        return tried[-1].outcome in ("applied", "refused")
+        lanes: set[str] = set()
+        for row in held:
+            if row.code == ADOPTED or row.lane in lanes:
+                continue
+            lanes.add(row.lane)
+            tried.append(self._try(unit, stream, row, stored(unit, row.row)))
+            if tried[-1].outcome in ("applied", "refused"):
+                return True
+            if not tried[-1].awaits.startswith(ORDER_AWAITS):
+                return False
+        return False
 
     def _adopt(self, unit: Unit, stream: str, row: HeldRow, entry: Entry) -> bool:
         """Let an event of our own that was given back tell its case; False if that does not fit yet."""

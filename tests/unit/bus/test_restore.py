@@ -378,6 +378,34 @@ def test_a_ledger_that_went_on_before_it_found_out_says_the_new_behind_the_old(p
     assert not any(lane.stopped for lane in pair.answer.engine.books.lanes.values())
 
 
+def second_after_first(state: State | None, message: Message) -> Decided | None:
+    """A case that takes what one sender says only after what the other does."""
+    if (
+        message.kind == "event"
+        and message.data.reason == "second0"
+        and not (state and "first0" in state.notes)
+    ):
+        return Decided("waiting", "waits", "not yet", awaits="event:first")
+    return None
+
+
+def test_what_came_in_another_order_during_a_restore_finds_its_own(pair: Pair) -> None:
+    """Each lane is read again by itself: what an event waits for may be held behind it."""
+    pair.answer.stage.rule = second_after_first
+    first = pair.add("ask", "2")
+    backup = pair.answer.back_up()
+    pair.answer.restore(backup)
+    pair.ask.act("1-a", Send(note="second"))
+    pair.settle()
+    first.act("1-a", Send(note="first"))
+    first.act("1-a", Send(note="third"))
+    for _ in range(3):
+        first.step()
+        agree(pair)
+    assert pair.answer.notes("1-a") == ("first0", "second0", "third0")
+    assert pair.answer.engine.books.held == {}
+
+
 class Fails:
     """A projection that can't take what was given back to one case."""
 
