@@ -1,28 +1,35 @@
 """What is said to senders after a commit: receipts, requests to go back, and what was said a minute ago, again."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from bus import receipts
 from bus.adoption import opening, returned
 from bus.application import Application
-from bus.books import Books, Lane
+from bus.books import Books, Lane, LaneKey
 from bus.clock import ahead
+from bus.envelope import LaneName
 from bus.protocols import Clock
-from bus.transport import Outbound
+from bus.transport import Outbound, RetriableError
 from bus.unit import Unit
 
 ASK_AGAIN_AFTER = timedelta(seconds=1)
 """First pause before a sender is asked to go back again; it doubles up to a minute."""
 ASK_AGAIN_AT_MOST = timedelta(minutes=1)
 RESTATE_EVERY = timedelta(minutes=1)
+OPEN_AT_ONCE = 1_000
+"""Lanes; with every city of the country there may be tens of thousands."""
 
 
 class Teller(Protocol):
     """Who sends what is said once and in no lane: the relay."""
 
     def tell(self, messages: Sequence[Outbound]) -> None: ...
+    @property
+    def in_memory(self) -> tuple[int, int]:
+        """The second number: messages not yet sent."""
 
 
 class Asked(NamedTuple):
@@ -34,7 +41,15 @@ class Asked(NamedTuple):
 class Answering:
     """Owned by the writer, who calls it when everything of a unit is durable."""
 
-    def __init__(self, books: Books, application: Application, relay: Teller, clock: Clock) -> None:
+    def __init__(
+        self,
+        books: Books,
+        application: Application,
+        relay: Teller,
+        clock: Clock,
+        topics: Callable[[], Collection[str]],
+    ) -> None:
+        """`topics` names those that the broker has, and raises RetriableError while there is none."""
         self._books = books
         self._application = application
         self._codec = application.records.codec
@@ -44,6 +59,11 @@ class Answering:
         self._restate_at = clock.now() + RESTATE_EVERY
         self._open_at = clock.now()
         self._open_pause = ASK_AGAIN_AFTER
+        self._topics = topics
+        self._to_open: deque[LaneKey] = deque()
+        """Lanes of this round that nothing was said of yet."""
+        self._reached = False
+        """Whether the broker was asked for its topics, and answered."""
 
     def answer(self, unit: Unit, now: datetime) -> None:
         """Receipts for what was taken, and requests for what is missing: again only at doubling intervals."""
@@ -70,27 +90,52 @@ class Answering:
         if messages:
             self._relay.tell(messages)
 
-    def open(self, now: datetime) -> None:
+    def open(self, now: datetime) -> bool:
         """Open lanes anew (law 11), again at doubling intervals until their receivers have answered.
 
         After a restore also every lane that there may be, for the backup does not know those begun after it, and
-        a request to all senders for what they said since.
+        a request to all senders for what they said since. False as long as the broker can't be reached, or not
+        everything was said in this round.
         """
-        if ahead(self._open_at, now, ASK_AGAIN_AT_MOST):
-            return
-        self._open_at, self._open_pause = now + self._open_pause, min(self._open_pause * 2, ASK_AGAIN_AT_MOST)
-        books, unit = self._books, Unit(self._books, now)
-        lanes = [books.lanes[True, name] for name in sorted(books.opening)]
-        messages: list[Outbound] = []
+        if not ahead(self._open_at, now, ASK_AGAIN_AT_MOST):
+            self._open_at, self._open_pause = (
+                now + self._open_pause,
+                min(self._open_pause * 2, ASK_AGAIN_AT_MOST),
+            )
+            try:
+                self._to_open = deque(self._all_to_open())
+            except RetriableError:
+                return False
+            self._reached = True
+        if self._to_open and self._relay.in_memory[1] < OPEN_AT_ONCE:
+            unit = Unit(self._books, now)
+            some = [self._to_open.popleft() for _ in range(min(len(self._to_open), OPEN_AT_ONCE))]
+            self._relay.tell([message for key in some if (message := self._say(key, unit))])
+        return self._reached and not self._to_open
+
+    def _all_to_open(self) -> list[LaneKey]:
+        books = self._books
+        keys = [(True, name) for name in sorted(books.opening)]
         if books.restoring:
-            incarnation = books.head.incarnation
+            there = self._topics()  # of members who never came there are none
             handlers = books.handlers.values()
-            names = [n for h in handlers for n in self._application.sending.lanes_from(h.stage, h.code)]
-            lanes += [Lane(0, True, name, incarnation) for name in names if (True, name) not in books.lanes]
-            inward = [lane for lane in books.lanes.values() if not lane.outward]
-            messages += [receipts.please_go_back(books, lane, self._codec, now) for lane in inward]
-        messages += [opening(unit, lane, self._codec) for lane in lanes]
-        self._relay.tell(messages)
+            names = (n for h in handlers for n in self._application.sending.lanes_from(h.stage, h.code))
+            keys += [
+                (True, n) for n in names if (True, n) not in books.lanes and LaneName.parse(n).topic in there
+            ]
+            keys += [key for key, lane in books.lanes.items() if not lane.outward]
+        return keys
+
+    def _say(self, key: LaneKey, unit: Unit) -> Outbound | None:
+        books, (outward, name) = self._books, key
+        lane = books.lanes.get(key)
+        if not outward:
+            return receipts.please_go_back(books, books.lanes[key], self._codec, unit.now)
+        if lane is None:
+            lane = Lane(0, True, name, books.head.incarnation)
+        elif not lane.opening:
+            return None  # agreed meanwhile
+        return opening(unit, lane, self._codec)
 
     def restate(self, now: datetime) -> None:
         """Say again what was said in the last minute: receipts may be lost, and are never answered."""

@@ -7,7 +7,7 @@ free; nothing is locked. See `Unit` for how one failing item is taken back alone
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -86,7 +86,9 @@ class Writer:
         projections: Sequence[Projection],
         observer: Observer,
         clock: Clock,
+        topics: Callable[[], Collection[str]],
     ) -> None:
+        """`topics` names those that the broker has, and raises RetriableError while there is none."""
         self.books = books
         self._application = application
         self._relay = relay
@@ -108,7 +110,7 @@ class Writer:
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
-        self._answering = Answering(books, application, relay, clock)
+        self._answering = Answering(books, application, relay, clock, topics)
 
     # From other threads.
 
@@ -201,11 +203,12 @@ class Writer:
 
     def _restore(self, now: datetime) -> None:
         """Law 11: open lanes; once all are agreed, let everything go on."""
-        if self.books.opening or self.books.restoring:
-            self._answering.open(now)
+        said = (self.books.opening or self.books.restoring) and self._answering.open(now)
         if self.books.restoring:
             self._waits = True
             if self._settled_at is None:
+                if not said:
+                    return
                 self._settled_at = now + SETTLE
             lanes = (self.books.lanes[True, name] for name in self.books.opening)
             if now < self._settled_at or any(lane.opening == RESTORED for lane in lanes):

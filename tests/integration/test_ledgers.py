@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import func, select, text
 
 from bus import Answer, Command, Engine, Entry, Fenced, Kind, Ledger, Received, SystemClock
 from bus.held import Which, find
@@ -42,22 +42,17 @@ class Watcher:
         self.alarms.append((kind, detail))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Makes the URL of an empty ledger."""
-    if request.param == "sqlite":
-        return lambda name: f"sqlite:///{tmp_path}/{name}.db"
-    base = request.getfixturevalue("postgres")
+class Clock:
+    """The machine's, further on by as much as it was moved."""
 
-    def database(name: str) -> str:
-        unique = f"ledger_{name}_{uuid4().hex}"
-        engine = create_engine(base, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {unique}"))
-        engine.dispose()
-        return str(base).replace("/postgres?", f"/{unique}?")
+    def __init__(self) -> None:
+        self._ahead = timedelta()
 
-    return database
+    def now(self) -> datetime:
+        return SystemClock().now() + self._ahead
+
+    def move(self, **spans: float) -> None:
+        self._ahead += timedelta(**spans)
 
 
 class Region:
@@ -67,6 +62,7 @@ class Region:
         self.directory: Directory = load_directory()
         self.topology = DirectoryTopology(self.directory, load_catalogue())
         self.broker = MemoryBroker()
+        self.clock = Clock()
         MemoryTransport(self.broker).ensure_topics(self.topology.topics(frozenset(urls)))
         self.urls = urls
         self.handed_in: list[Future[Answer]] = []
@@ -86,6 +82,7 @@ class Region:
             topology=self.topology,
             observer=self.watchers[code],
             client=code,
+            clock=self.clock,
         )
 
     def settle(self) -> None:
@@ -137,7 +134,7 @@ class Region:
                     case=case,
                     data=commands.SubmitCase(submission=submission, serial=number),
                     actor="system:test",
-                    acted_at=SystemClock().now(),
+                    acted_at=self.clock.now(),
                     key=case,
                     caller="test",
                 )

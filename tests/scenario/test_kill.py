@@ -24,6 +24,7 @@ from jurisdictions import Required, Serves, load_directory
 from kuayu.broker import LocalBroker
 from kuayu.inspection import check_ledger
 from kuayu.keys import add_key
+from kuayu.ledgers import back_up_and_prove, restore_backup
 from kuayu.node import create_topics
 from kuayu.settings import Settings
 
@@ -277,6 +278,31 @@ def test_events_that_expired_before_their_receiver_returned_arrive_all_the_same(
 def test_what_is_handed_in_again_is_not_done_again(nodes: Nodes) -> None:
     keys = [f"case-{number}" for number in range(10)]
     assert nodes.send(keys) == nodes.ids[:10]
+    nodes.settle()
+
+
+@pytest.mark.parametrize(
+    "restored", [(ZHUZHOU,), (CHANGSHA,), (ZHUZHOU, CHANGSHA)], ids=["sender", "receiver", "both"]
+)
+def test_nodes_restored_from_older_backups_agree_with_the_others(
+    nodes: Nodes, tmp_path: Path, restored: tuple[str, ...]
+) -> None:
+    nodes.settle()
+    backups = {code: tmp_path / f"{code}.db" for code in restored}
+    for code, file in backups.items():
+        assert back_up_and_prove(nodes.settings(), code, file)[0] == []  # while it runs
+    nodes.hand_in(20)
+    nodes.settle()
+    keys = [f"case-{number}" for number in range(len(nodes.ids))]
+    for code in restored:
+        nodes.kill(code)
+    for code, file in backups.items():
+        restore_backup(nodes.settings(), code, file)
+        nodes.start(code)
+    for code in restored:
+        nodes.ready(code)
+    assert nodes.send(keys[-20:]) == nodes.ids[-20:]  # what was lost is not done again
+    nodes.hand_in(10)
     nodes.settle()
 
 

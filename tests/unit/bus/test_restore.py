@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from bus import Change, Ledger, Message, Unavailable
 from bus import envelope as env
 from bus.incarnation import declare_offline
-from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State
+from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State, Topology
 
 TOPIC, BACK = "kuayu.answer.2", "kuayu.ask.1"
 
@@ -126,6 +126,37 @@ def test_a_lane_that_the_backup_does_not_know_is_given_back_too(pair: Pair) -> N
     agree(pair)
     assert same(pair) == ["lost0"]
     assert pair.ask.notes("1-a") == ("adopted:lost0",)
+
+
+def test_nothing_is_decided_before_every_receiver_could_be_asked(pair: Pair) -> None:
+    backup = pair.ask.back_up()  # it knows no lane
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    pair.broker.stop()
+    pair.ask.restore(backup)
+    for _ in range(20):
+        pair.ask.engine.writer.step(0)
+        pair.clock.move(seconds=6)
+    with pytest.raises(Unavailable):
+        pair.ask.act("1-a", Send(note="hasty"))
+    pair.broker.start()
+    pair.clock.move(minutes=1)
+    agree(pair)
+    assert same(pair) == ["lost0"]
+    assert pair.ask.notes("1-a") == ("adopted:lost0",)
+
+
+def test_topics_that_nobody_made_hold_up_no_other(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    reachable = Topology.reachable
+    members = {f"kuayu.answer.{code}": 2 for code in range(100, 200)}  # of the directory, and never there
+    monkeypatch.setattr(Topology, "reachable", lambda self, stage: members | reachable(self, stage))
+    pair.ask.restore(backup)
+    agree(pair)
+    assert same(pair) == ["lost0"]
+    assert "receipt_not_sent" not in pair.ask.observed.kinds()
 
 
 def test_an_input_whose_outputs_were_adopted_produces_none(pair: Pair) -> None:
