@@ -287,6 +287,7 @@ def test_what_is_handed_in_again_is_not_done_again(nodes: Nodes) -> None:
 def test_nodes_restored_from_older_backups_agree_with_the_others(
     nodes: Nodes, tmp_path: Path, restored: tuple[str, ...]
 ) -> None:
+    nodes.hand_in(10)
     nodes.settle()
     backups = {code: tmp_path / f"{code}.db" for code in restored}
     for code, file in backups.items():
