@@ -9,7 +9,7 @@ says who gave a number out, so that what a lost history still has under way is t
 
 from collections.abc import Iterator
 
-import msgspec
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from bus import envelope as env
@@ -77,7 +77,7 @@ def open_inward(unit: Unit, opened: Opened) -> None:
         unit.ask(lane)
         return
     agreed = hash_at(unit, lane, data.after) == data.hash_at_after
-    unit.set_lane(lane._replace(incarnation=data.incarnation, stopped=""))
+    unit.set_lane(replace(lane, incarnation=data.incarnation, stopped=""))
     unit.give_back(lane, data.after if agreed else 0)  # the sender finds out how much is common
 
 
@@ -117,15 +117,15 @@ def adopt(unit: Unit, application: Application, data: EventsReturned) -> None:
     if lane is None:  # begun after the backup
         if not data.to_number or data.incarnation != unit.incarnation:
             return
-        lane = unit.lane(data.lane, outward=True)._replace(opening=RESTORED)
+        lane = replace(unit.lane(data.lane, outward=True), opening=RESTORED)
     current = lane.opening and data.incarnation == lane.incarnation
     if not current or data.after not in (lane.mark, 0):
         return  # an answer to an earlier opening
     running = own_hash(unit, lane, data.after)
     if running is None:
         raise Malformed(f"{lane.name}: returned from {data.after}, and our log does not go back that far")
-    lane = lane._replace(
-        mark=data.after, peer_incarnation=data.receiver_incarnation, peer_row=data.receiver_row
+    lane = replace(
+        lane, mark=data.after, peer_incarnation=data.receiver_incarnation, peer_row=data.receiver_row
     )
     last = data.after + len(data.events)
     own = {entry.number: entry.lane_hash for entry in _own(unit, lane, data.after + 1, last)}
@@ -138,11 +138,11 @@ def adopt(unit: Unit, application: Application, data: EventsReturned) -> None:
         if own.get(number) != running:
             waiting += _displace(unit, lane, number)
             own.clear()
-            lane = lane._replace(number=number, hash=running)
+            lane = replace(lane, number=number, hash=running)
             _take_back(unit, application, entry, waiting)
-        lane = lane._replace(mark=number)
+        lane = replace(lane, mark=number)
     if lane.mark == data.to_number:
-        lane = _open(unit, lane._replace(hash=running))
+        lane = _open(unit, replace(lane, hash=running))
     unit.open_lane(lane)
 
 
@@ -160,7 +160,7 @@ def _take_back(unit: Unit, application: Application, entry: Entry, waiting: list
 def _open(unit: Unit, lane: Lane) -> Lane:
     """All is here that the receiver holds, up to the mark; what else we said is issued again behind it."""
     _displace(unit, lane, lane.mark + 1)
-    lane = lane._replace(number=lane.mark, cursor=lane.mark, opening="")
+    lane = replace(lane, number=lane.mark, cursor=lane.mark, opening="")
     for entry in _displaced(unit, lane):
         lane = _issue_again(unit, lane, entry)
     return doubt(unit, lane)  # it tells anew what became of each
@@ -255,9 +255,9 @@ def _displaced(unit: Unit, lane: Lane) -> list[Entry]:
 def _issue_again(unit: Unit, lane: Lane, entry: Entry) -> Lane:
     """The same event under the next number, in the lane's incarnation."""
     number = lane.number + 1
-    head = env.read(entry.head)._replace(incarnation=lane.incarnation, number=number).head()
+    head = replace(env.read(entry.head), incarnation=lane.incarnation, number=number).head()
     lane_hash = env.link(lane.hash, env.content_digest(head, entry.value))
-    again = msgspec.structs.replace(
+    again = replace(
         entry,
         row=unit.next_row,
         recorded_ms=unit.now_ms,
@@ -269,4 +269,4 @@ def _issue_again(unit: Unit, lane: Lane, entry: Entry) -> Lane:
     )
     unit.append(again)
     unit.renumber(entry.row, None, None)
-    return lane._replace(number=number, hash=lane_hash)
+    return replace(lane, number=number, hash=lane_hash)

@@ -13,7 +13,7 @@ from bus.protocols import Handler, View
 from bus.transport import TopicPartition
 
 
-class Lane(NamedTuple):
+class Lane(msgspec.Struct, frozen=True, gc=False):
     """Where a lane stands, outward (we number it) or inward (we take it)."""
 
     id: int
@@ -64,7 +64,7 @@ class Incarnation(NamedTuple):
     """Whether all that was said is known again; until then nothing is decided."""
 
 
-class Case(NamedTuple):
+class Case(msgspec.Struct, frozen=True, gc=False):
     """A case as the writer holds it."""
 
     version: int
@@ -76,7 +76,7 @@ class Case(NamedTuple):
         return self.view.timers
 
 
-class Position(NamedTuple):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """How far a partition is read, and what became of its records (law 5)."""
 
     next: int

@@ -15,6 +15,8 @@ from random import Random
 from typing import NamedTuple
 from zlib import crc32
 
+import msgspec
+
 SPECVERSION = "ce_specversion"
 ID = "ce_id"
 TYPE = "ce_type"
@@ -89,7 +91,7 @@ class LaneName(NamedTuple):
             raise Malformed(f"{LANE}: not 'topic/partition>topic/partition'") from None
 
 
-class Envelope(NamedTuple):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """Everything about an event but its body."""
 
     id: str

@@ -101,7 +101,7 @@ class Inbox:
             [read for record in self._unread if (read := self._reader.read(record)) is not None],
             sum(len(record.value or b"") for record in self._unread),
         )
-        self._next.update((TopicPartition(r.topic, r.partition), r.offset + 1) for r in self._unread)
+        self._next.update((record.place, record.offset + 1) for record in self._unread)
         self._unread = ()
         return True
 

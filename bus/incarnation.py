@@ -7,6 +7,7 @@ with its receiver nothing is decided: events are taken and wait, acts are put of
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from msgspec.structs import astuple, replace
 from sqlalchemy import Connection, func, select, update
 
 from bus.books import Incarnation, Lane
@@ -54,7 +55,7 @@ def declare_offline(ledger: Ledger, now: datetime, reason: str) -> Incarnation:
         )
         if found.rowcount != 1:
             raise Fenced("a node writes to this ledger")
-        upsert(connection, tables.lane, [reopened(lane, number, RESTORED) for lane in lanes])
+        upsert(connection, tables.lane, [astuple(reopened(lane, number, RESTORED)) for lane in lanes])
         row = (number, head.next_row, reason, milliseconds(now), False)
         upsert(connection, tables.incarnation, [row])
     return declared
@@ -78,7 +79,7 @@ def last_common_row(connection: Connection, incarnation: int) -> int | None:
 def reopened(lane: Lane, incarnation: int, why: str) -> Lane:
     """The lane in a newer incarnation, to be opened if its receiver gives receipts."""
     receipted = LaneName.parse(lane.name).topic.split(".")[1] not in UNRECEIPTED
-    return lane._replace(incarnation=incarnation, opening=why if receipted else "", stopped="")
+    return replace(lane, incarnation=incarnation, opening=why if receipted else "", stopped="")
 
 
 def reopen(unit: Unit, lane: Lane) -> None:

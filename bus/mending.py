@@ -7,6 +7,8 @@ each is in the log: the original stays as it came, and a row that names it as it
 from collections.abc import Iterable
 from concurrent.futures import Future
 
+from msgspec.structs import replace
+
 from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Books, CaseKey, ExceptionRow, HeldRow
@@ -137,7 +139,7 @@ class Mending:
         except Invalid as invalid:
             raise CommandRefused("invalid", invalid.reason, invalid.field or "data") from invalid
         before = unit.case(stream, case)
-        message = event_message(env.read(entry.head)._replace(type=expected), data)
+        message = event_message(replace(env.read(entry.head), type=expected), data)
         try:
             decision = application.handlers[stream].decide(before.state if before else None, message)
         except Exception as error:

@@ -113,7 +113,7 @@ class Handler(Protocol):
     def view(self, state: Any) -> View: ...
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One applied message, as projections see it."""
 
     row: int

@@ -7,6 +7,7 @@ logged nor answered, and may be lost: it is restated, and a sender that hears no
 from collections.abc import Iterable
 from datetime import datetime
 
+from msgspec.structs import replace
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
@@ -140,7 +141,7 @@ def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
         asked.receiver_incarnation > lane.peer_incarnation
     ):  # restored: it holds no more than what it asks after
         lane = _lower(unit, lane, asked.from_number - 1)
-        unit.set_lane(lane._replace(peer_incarnation=asked.receiver_incarnation, peer_row=0))
+        unit.set_lane(replace(lane, peer_incarnation=asked.receiver_incarnation, peer_row=0))
     if asked.from_number <= lane.number and not lane.opening:
         first = unit.books.ledger.lane_entries(lane.id, asked.from_number, asked.from_number)
         if any(entry.incarnation < asked.incarnation for entry in first):
@@ -164,16 +165,17 @@ def _close(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -
         if earlier:
             return _earlier(unit, lane, said_at)
         other = f"number {receipt.to_number} has another hash at the receiver"
-        unit.set_lane(lane._replace(stopped=other))
+        unit.set_lane(replace(lane, stopped=other))
         return _lost(lane, other)
     if said_at < (lane.peer_incarnation, lane.peer_row):
         return ""  # older than what we know
     if receipt.receiver_incarnation > lane.peer_incarnation:  # restored, and we know not to where
-        lane = doubt(unit, lane)._replace(peer_incarnation=receipt.receiver_incarnation)
+        lane = replace(doubt(unit, lane), peer_incarnation=receipt.receiver_incarnation)
         unit.set_lane(lane)
     if receipt.from_number > lane.mark + 1:
         return ""  # it leaves out what we still wait for: closes nothing
-    lane = lane._replace(
+    lane = replace(
+        lane,
         mark=max(lane.mark, receipt.to_number),
         cursor=max(lane.cursor, receipt.to_number),
         peer_incarnation=receipt.receiver_incarnation,
@@ -204,7 +206,7 @@ def _lower(unit: Unit, lane: Lane, mark: int) -> Lane:
     for number, row in unit.exceptions(lane, mark + 1, lane.mark).items():
         if row.status in FINAL:
             unit.set_exception(lane, number, row._replace(status=TOLD))
-    return lane._replace(mark=min(lane.mark, mark))
+    return replace(lane, mark=min(lane.mark, mark))
 
 
 def _except(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:

@@ -7,8 +7,10 @@ and the sender is asked to go back. What is not verified never takes a number: i
 from binascii import unhexlify
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
@@ -18,7 +20,7 @@ from bus.envelope import Envelope, LaneName, Malformed
 from bus.errors import CommandRefused
 from bus.ledger import Entry, Kind
 from bus.protocols import Command, Intake, Topology
-from bus.transport import Record, TopicPartition
+from bus.transport import Record
 from bus.unit import QUARANTINE_KEPT, QUARANTINE_SAMPLE, Unit
 from schemas import Codec, CodecError
 from schemas.models import EventsReturned, LaneOpened, Receipt, ResendRequested, Tombstone
@@ -29,14 +31,14 @@ REASON_AT_MOST = 300
 """Characters kept of why a record is garbage: it may repeat what its sender wrote."""
 
 
-class Garbage(NamedTuple):
+class Garbage(msgspec.Struct, frozen=True, gc=False):
     """Not verified: who sent it and where it belongs can't be trusted."""
 
     record: Record
     reason: str
 
 
-class LaneEvent(NamedTuple):
+class LaneEvent(msgspec.Struct, frozen=True, gc=False):
     """Verified as far as that can be done without the ledger."""
 
     record: Record
@@ -49,7 +51,7 @@ class LaneEvent(NamedTuple):
     """Why the ledger did not take it as it is; then it takes its number and is parked."""
 
 
-class Road(NamedTuple):
+class Road(msgspec.Struct, frozen=True, gc=False):
     """What a lane's name says, with what the directory says of it."""
 
     source: str
@@ -63,7 +65,7 @@ class Road(NamedTuple):
     partitions: int
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """The sender opens its lane in a new incarnation."""
 
     record: Record
@@ -71,7 +73,7 @@ class Opened(NamedTuple):
     data: LaneOpened
 
 
-class Control(NamedTuple):
+class Control(msgspec.Struct, frozen=True, gc=False):
     """A receipt, a request to go back, or events that are given back."""
 
     record: Record
@@ -79,7 +81,7 @@ class Control(NamedTuple):
     data: Receipt | ResendRequested | EventsReturned
 
 
-class Submission(NamedTuple):
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """From the intake topic: a local system's own words, or why they can't be understood."""
 
     record: Record
@@ -249,17 +251,16 @@ def fallbacks(incoming: Incoming, failure: Exception) -> Iterator[Incoming]:
     why = place_of(failure)
     match incoming:
         case LaneEvent():
-            yield incoming._replace(failure=why)
+            yield replace(incoming, failure=why)
         case Submission(command=Command()):
             told = CommandRefused("not_storable", "无法保存 / the ledger can't store this")
-            yield incoming._replace(command=None, error=told)
+            yield replace(incoming, command=None, error=told)
     yield Garbage(incoming.record, f"the ledger does not take it: {why}")
 
 
 def quarantine(unit: Unit, garbage: Garbage) -> str:
     """Keep a sample, count it, answer nothing. Its lane and partition go on."""
     record = garbage.record
-    place = TopicPartition(record.topic, record.partition)
     if unit.books.quarantined + len(unit.quarantine) < QUARANTINE_KEPT:
         value = record.value or b""
         unit.quarantine.append(
@@ -273,22 +274,21 @@ def quarantine(unit: Unit, garbage: Garbage) -> str:
                 value[:QUARANTINE_SAMPLE],
             ),
         )
-    unit.move(place, record.offset, "quarantined")
+    unit.move(record, "quarantined")
     return "quarantined"
 
 
 def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
     """Take an event, drop a duplicate, or ask for what is missing. Returns the outcome's name."""
     record, envelope = event.record, event.envelope
-    place = TopicPartition(record.topic, record.partition)
     lane = unit.lane(envelope.lane, outward=False)
     if envelope.number <= lane.number:
         return _again(unit, event, lane)
     if envelope.incarnation < lane.incarnation:  # of a history that its sender lost: ended (law 11)
-        unit.move(place, record.offset, "duplicate")
+        unit.move(record, "duplicate")
         return "duplicate"
     if lane.stopped or envelope.number > lane.number + 1:
-        unit.move(place, record.offset, "ahead")
+        unit.move(record, "ahead")
         if not lane.stopped:
             unit.ask(lane)
         return "ahead"
@@ -314,7 +314,7 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
         id=envelope.id,
     )
     outcome = application.event(unit, event.stream, lane, entry, envelope, event.failure)
-    unit.move(place, record.offset, "taken")
+    unit.move(record, "taken")
     unit.receipt(lane, envelope.number)
     return outcome
 
@@ -322,7 +322,6 @@ def receive(unit: Unit, application: Application, event: LaneEvent) -> str:
 def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
     """A number that was taken before: the same event is a duplicate, another one is a contradiction."""
     record, envelope = event.record, event.envelope
-    place = TopicPartition(record.topic, record.partition)
     known = hash_at(unit, lane, envelope.number)
     if known != event.lane_hash:
         if envelope.incarnation != lane.incarnation:
@@ -330,8 +329,8 @@ def _again(unit: Unit, event: LaneEvent, lane: Lane) -> str:
         before = hash_at(unit, lane, envelope.number - 1)
         if before is None or env.link(before, event.digest) != event.lane_hash:
             return quarantine(unit, Garbage(record, "its hash is not the lane's"))
-        unit.set_lane(lane._replace(stopped=f"number {envelope.number} came with two contents"))
-    unit.move(place, record.offset, "duplicate")
+        unit.set_lane(replace(lane, stopped=f"number {envelope.number} came with two contents"))
+    unit.move(record, "duplicate")
     unit.receipt(lane, envelope.number)
     return "duplicate"
 
@@ -342,7 +341,7 @@ def _of_other_history(unit: Unit, event: LaneEvent, lane: Lane) -> str:
     It is told how we stand, and opens the lane.
     """
     record = event.record
-    unit.move(TopicPartition(record.topic, record.partition), record.offset, "ahead")
+    unit.move(record, "ahead")
     unit.receipt(lane, lane.number)
     return "ahead"
 

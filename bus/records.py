@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bus import envelope as env
 from bus.envelope import Envelope, LaneName
@@ -42,7 +43,7 @@ class Records:
         envelope = env.read(entry.head)
         message = event_message(envelope, self.event(entry, envelope))
         to = env.stream_of_topic(LaneName.parse(entry.lane).topic)
-        return msgspec.structs.replace(message, kind="adopted", source=to)
+        return replace(message, kind="adopted", source=to)
 
     def facts(self, entry: Entry) -> tuple[Any, ...]:
         """The stored facts of a row."""
@@ -53,7 +54,7 @@ class Records:
         if origin.kind is Kind.IN:
             envelope = env.read(origin.head)
             if entry.kind is Kind.LOCAL and entry.value:  # applied as it was repaired
-                return event_message(envelope._replace(type=entry.type), self.codec.decode(entry.value))
+                return event_message(replace(envelope, type=entry.type), self.codec.decode(entry.value))
             return event_message(envelope, self.event(origin, envelope))
         if origin.kind is Kind.OUT:
             return self.adopted(origin)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from bus import envelope as env
@@ -143,7 +144,7 @@ class Relay:
             self._lock.notify()
 
     def _begin(self, lane: Lane) -> LaneSender:
-        fresh = lane._replace(number=0, cursor=0, mark=0)
+        fresh = replace(lane, number=0, cursor=0, mark=0)
         sender = self._senders[lane.name] = LaneSender(fresh, self._clock.now())
         return sender
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple, replace
 from sqlalchemy import Connection, delete, tuple_, update
 
 from bus.books import (
@@ -25,7 +26,7 @@ from bus.books import (
 )
 from bus.ledger import Entry, Kind, milliseconds, tables, upsert
 from bus.protocols import Change, Projection, Received
-from bus.transport import TopicPartition
+from bus.transport import Record, TopicPartition
 
 CASES_CACHED = 2_500
 """Those that were last looked at: a case is asked for again within seconds, or only after days."""
@@ -187,7 +188,7 @@ class Unit:
     def take(self, lane: Lane, number: int, running_hash: bytes, incarnation: int) -> Lane:
         """The next number of an inward lane is taken; that is not taken back, whatever becomes of the event."""
         if incarnation != lane.incarnation:
-            lane = lane._replace(incarnation=incarnation)
+            lane = replace(lane, incarnation=incarnation)
         taken = self.lanes[False, lane.name] = lane.at(number, running_hash)
         return taken
 
@@ -232,11 +233,12 @@ class Unit:
     def rewind(self, lane: Lane, number: int) -> None:
         self._set(self.rewinds, lane.name, min(number, self.rewinds.get(lane.name, number)))
 
-    def move(self, place: TopicPartition, offset: int, outcome: str) -> None:
-        """The record at this offset is dealt with; that is not taken back."""
+    def move(self, record: Record, outcome: str) -> None:
+        """The record is dealt with; that is not taken back."""
+        place = record.place
         old = self.positions.get(place) or self.books.positions.get(place) or Position(0)
         at = Position(
-            offset + 1,
+            record.offset + 1,
             old.taken + (outcome == "taken"),
             old.duplicate + (outcome == "duplicate"),
             old.ahead + (outcome == "ahead"),
@@ -303,8 +305,8 @@ class Unit:
             books.recent_hashes.pop((lane_id or 0, -(of_lane or 0)), None)
 
     def _write(self, connection: Connection, projections: Sequence[Projection]) -> None:
-        upsert(connection, tables.lane, list(self.lanes.values()))
-        upsert(connection, tables.position, [(*place, *at) for place, at in self.positions.items()])
+        upsert(connection, tables.lane, [astuple(lane) for lane in self.lanes.values()])
+        upsert(connection, tables.position, [(*place, *astuple(at)) for place, at in self.positions.items()])
         self._write_cases(connection)
         self._write_held(connection)
         upsert(connection, tables.answer, [(*key, *answered) for key, answered in self.answers.items()])

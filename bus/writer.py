@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
@@ -39,7 +41,6 @@ from bus.receiving import (
     receive,
 )
 from bus.sending import CannotSendError
-from bus.transport import TopicPartition
 from bus.unit import Unit
 from schemas.models import EventsReturned
 
@@ -57,7 +58,7 @@ TICK = 0.25
 """Seconds after which the writer looks at the clock although nothing came."""
 
 
-class Act(NamedTuple):
+class Act(msgspec.Struct, frozen=True):
     """Something to be done by the writer, for a caller that waits."""
 
     apply: Callable[[Unit], Any]
@@ -420,7 +421,6 @@ class Writer:
 
     def _take(self, unit: Unit, incoming: Incoming) -> None:
         record = incoming.record
-        place = TopicPartition(record.topic, record.partition)
         match incoming:
             case Garbage():
                 quarantine(unit, incoming)
@@ -434,11 +434,11 @@ class Writer:
                 self._event(unit, incoming)
             case Opened():
                 open_inward(unit, incoming)
-                unit.move(place, record.offset, "duplicate")  # it takes no number
+                unit.move(record, "duplicate")  # it takes no number
             case Control():
-                self._hear(unit, incoming, place)
+                self._hear(unit, incoming)
             case Submission():
-                self._submission(unit, incoming, place)
+                self._submission(unit, incoming)
 
     def _event(self, unit: Unit, event: LaneEvent) -> None:
         outcome = receive(unit, self._application, event)
@@ -451,8 +451,8 @@ class Writer:
         if lane is not None and lane.stopped:
             self._alarm(unit, "lane_stopped", f"{lane.name}: {lane.stopped}")
 
-    def _hear(self, unit: Unit, said: Control, place: TopicPartition) -> None:
-        unit.move(place, said.record.offset, "")
+    def _hear(self, unit: Unit, said: Control) -> None:
+        unit.move(said.record, "")
         point = unit.mark()
         try:
             if isinstance(said.data, EventsReturned):
@@ -470,9 +470,9 @@ class Writer:
         if problem:
             self._alarm(unit, "receipt_contradicts", problem)
 
-    def _submission(self, unit: Unit, submission: Submission, place: TopicPartition) -> None:
+    def _submission(self, unit: Unit, submission: Submission) -> None:
         record, intake, command = submission.record, submission.intake, submission.command
-        unit.move(place, record.offset, "taken")
+        unit.move(record, "taken")
         point = unit.mark()
         result: Answer | Exception | None = submission.error
         if command is not None:
@@ -509,7 +509,7 @@ class Writer:
         for name, cursor in self._relay.acknowledged().items():
             lane = unit.lane(name, outward=True)
             if cursor > lane.cursor:
-                unit.set_lane(lane._replace(cursor=cursor))
+                unit.set_lane(replace(lane, cursor=cursor))
 
     def _after(self, unit: Unit) -> None:
         """Durable now: let the relay, the senders and the callers know."""

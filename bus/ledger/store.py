@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    bindparam,
     create_engine,
     event,
     insert,
@@ -285,13 +286,22 @@ def _insert_of(dialect: str) -> Any:
 
 
 def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
-    found = connection.execute(
-        update(head)
-        .where(head.c.epoch == old.epoch, head.c.next_row == old.next_row, head.c.chain == old.chain)
-        .values(new._asdict()),
+    found = connection.exec_driver_sql(
+        _set_head(connection.dialect), (*new, old.epoch, old.next_row, old.chain)
     )
     if found.rowcount != 1:
         raise Fenced(f"another process owns this ledger (we were epoch {old.epoch})")
+
+
+@lru_cache(maxsize=4)
+def _set_head(dialect: Dialect) -> str:
+    """Every commit begins with it: as text, so that it is not made up and compiled each time."""
+    statement = (
+        update(head)
+        .values({name: bindparam(f"new_{name}") for name in Head._fields})
+        .where(*(head.c[name] == bindparam(f"old_{name}") for name in ("epoch", "next_row", "chain")))
+    )
+    return str(statement.compile(dialect=dialect))
 
 
 PAGE_BYTES = 16_384

@@ -1,7 +1,10 @@
 """What the bus asks of a transport: move bytes in order, tell what was acknowledged, and say clearly what failed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 MAX_RECORD_BYTES = 1_000_000
 """The largest record a producer takes, key, value and headers together; Kafka's brokers take a little more."""
@@ -16,7 +19,11 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Record(NamedTuple):
+_place = lru_cache(maxsize=4096)(TopicPartition)
+"""There are few, and every record names one."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record as it was read: bytes only, nothing decoded."""
 
     topic: str
@@ -30,8 +37,13 @@ class Record(NamedTuple):
     """In the order they were written. Empty when a name among them is not UTF-8: such a record is garbage, but
     must reach the reader, who counts it and goes on."""
 
+    @property
+    def place(self) -> TopicPartition:
+        """Where it was read."""
+        return _place(self.topic, self.partition)
 
-class Outbound(NamedTuple):
+
+class Outbound(msgspec.Struct, frozen=True, gc=False):
     """One record to be written."""
 
     topic: str

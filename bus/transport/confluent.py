@@ -125,16 +125,15 @@ class ConfluentProducer:
     def send(self, record: Outbound, done: Done) -> None:
         if self._trouble.error is not None:
             self._raise_trouble()
-        topic, partition, key, value, headers = record
         number = self._sent
         try:
             self._producer.produce(
-                topic,
-                value,
-                key,
-                partition,
+                record.topic,
+                record.value,
+                record.key,
+                record.partition,
                 partial(self._report, number),
-                headers=headers,  # type: ignore[arg-type]  # a list of a wider type is asked for
+                headers=record.headers,  # type: ignore[arg-type]  # a list of a wider type is asked for
             )
         except BufferError as error:
             raise RetriableError("the buffer is full: too much is sent and not yet acknowledged") from error
@@ -145,9 +144,9 @@ class ConfluentProducer:
                 self._raise_trouble()
             if cause.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE:
                 raise PermanentError(
-                    f"{topic}: the record is too large; {MAX_RECORD_BYTES} bytes would be taken",
+                    f"{record.topic}: the record is too large; {MAX_RECORD_BYTES} bytes would be taken",
                 ) from error
-            raise RetriableError(f"{topic}/{partition}: {cause}") from error
+            raise RetriableError(f"{record.topic}/{record.partition}: {cause}") from error
         self._sent = number + 1
         self._waiting[number] = done
 
@@ -275,7 +274,6 @@ class ConfluentConsumer:
     def _readable(self, messages: Iterable[Any]) -> list[Record]:
         """The records among the messages; what the others are about is noted."""
         records = []
-        make = Record._make
         headers_of = _headers_of
         for message in messages:
             if message.error() is not None:
@@ -286,16 +284,14 @@ class ConfluentConsumer:
             except SystemError:  # a header name is not UTF-8
                 headers = ()
             records.append(
-                make(
-                    (
-                        message.topic(),
-                        message.partition(),
-                        message.offset(),
-                        message.timestamp()[1],
-                        message.key(),
-                        message.value(),
-                        headers,
-                    ),
+                Record(
+                    message.topic(),
+                    message.partition(),
+                    message.offset(),
+                    message.timestamp()[1],
+                    message.key(),
+                    message.value(),
+                    headers,
                 ),
             )
         return records

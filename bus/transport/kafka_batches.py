@@ -63,7 +63,6 @@ def _records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
     base_offset = batch.base_offset
     appended = batch.timestamp_type == batch.LOG_APPEND_TIME
     first_ms = batch.max_timestamp if appended else batch.first_timestamp
-    make = Record._make
     names: dict[bytes, str] = {}  # the same few in every record: one object each, however many records wait
     for _ in range(batch.records_count):
         length, pos = _varint(buffer, pos)
@@ -108,7 +107,7 @@ def _records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
         except UnicodeDecodeError:
             headers = []
         pos = end
-        yield make((topic, partition, base_offset + delta, ms, key, value, headers))
+        yield Record(topic, partition, base_offset + delta, ms, key, value, headers)
 
 
 def _varint(buffer: bytes, pos: int) -> tuple[int, int]:

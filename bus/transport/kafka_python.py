@@ -104,7 +104,8 @@ class KafkaPythonProducer:
         self._settled = Condition()
 
     def send(self, record: Outbound, done: Done) -> None:
-        topic, partition, key, value, headers = record
+        topic, partition, key = record.topic, record.partition, record.key
+        value, headers = record.value, record.headers
         if self._records >= MAX_IN_FLIGHT_RECORDS or self._bytes >= MAX_IN_FLIGHT_BYTES:
             raise RetriableError("the buffer is full: too much is sent and not yet acknowledged")
         try:

@@ -193,8 +193,17 @@ class MemoryBroker:
 
     def _append(self, record: Outbound) -> None:
         log = self._topics[record.topic][record.partition]
-        topic, partition, key, value, headers = record
-        log.records.append(Record(topic, partition, log.end, self._now_ms(), key, value, tuple(headers)))
+        log.records.append(
+            Record(
+                record.topic,
+                record.partition,
+                log.end,
+                self._now_ms(),
+                record.key,
+                record.value,
+                tuple(record.headers),
+            )
+        )
 
     def _ask(self, fate: Fate, count: int, topic: str | None) -> None:
         with self.changed:
