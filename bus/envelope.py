@@ -278,9 +278,14 @@ def stream_of_topic(topic: str) -> str:
     return stream_of(parts[1], parts[2])
 
 
+def number_of(key: str) -> int:
+    """What a key's partition is the rest of: CRC-32, as librdkafka's default partitioner has it, so that tools find it."""
+    return crc32(key.encode())
+
+
 def partition_of(key: str, partitions: int) -> int:
-    """Where a key goes: CRC-32, as librdkafka's default partitioner does it, so that tools find it too."""
-    return crc32(key.encode()) % partitions
+    """Where a key goes."""
+    return number_of(key) % partitions
 
 
 def new_trace() -> str:

@@ -178,9 +178,10 @@ class Reader:
     def _check_lane(self, record: Record, envelope: Envelope) -> Road:
         """The lane, if it is one that this sender has to this inbox for this case."""
         road = self._lane_to(record, envelope)
-        if env.partition_of(envelope.subject, road.source_partitions) != road.source_partition:
+        number = env.number_of(envelope.subject)
+        if number % road.source_partitions != road.source_partition:
             raise Malformed(f"this case does not belong to {road.source_topic}/{road.source_partition}")
-        if env.partition_of(envelope.subject, road.partitions) != road.partition:
+        if number % road.partitions != road.partition:
             raise Malformed(f"this case does not belong to {road.topic}/{road.partition}")
         return road
 

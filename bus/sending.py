@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 from math import gcd
+from typing import NamedTuple
 
 from bus import envelope as env
 from bus.envelope import Envelope, Malformed
@@ -26,14 +27,25 @@ class CannotSendError(BusError):
         self.code = code
 
 
+class Road(NamedTuple):
+    """From inbox to inbox, as the topology says for good."""
+
+    own: str
+    """The topic that the lanes begin at."""
+    own_partitions: int
+    topic: str
+    partitions: int
+    lanes: dict[tuple[int, int], str]
+    """Names, by the two partitions."""
+
+
 class Sending:
     """Puts outgoing events into the unit, each with its place in its lane; the relay sends them after the commit."""
 
     def __init__(self, codec: Codec, topology: Topology) -> None:
         self._codec = codec
         self._topology = topology
-        self._roads: dict[tuple[tuple[str, str], tuple[str, str]], tuple[str, int, str, int]] = {}
-        """Topics and partitions from inbox to inbox, as the topology says for good."""
+        self._roads: dict[tuple[tuple[str, str], tuple[str, str]], Road] = {}
 
     def send(
         self,
@@ -64,8 +76,9 @@ class Sending:
         lane = unit.lane(self.lane_name(source, outgoing.to, subject), outward=True)
         row, number = unit.next_row, lane.number + 1
         stream = env.stream_of(*source)
+        id_ = f"{lane.incarnation}-{row}"
         envelope = Envelope(
-            id=f"{lane.incarnation}-{row}",
+            id=id_,
             type=event,
             source=stream,
             subject=subject,
@@ -99,7 +112,7 @@ class Sending:
                 incarnation=lane.incarnation,
                 number=number,
                 lane_hash=lane_hash,
-                id=envelope.id,
+                id=id_,
             ),
         )
         unit.set_lane(lane.at(number, lane_hash))
@@ -118,13 +131,15 @@ class Sending:
         road = self._roads.get((source, to))
         if road is None:
             own_topic, topic = env.topic_of(*source), env.topic_of(*to)
-            road = own_topic, self._topology.partitions(own_topic), topic, self._topology.partitions(topic)
-            if not road[3]:
+            road = Road(
+                own_topic, self._topology.partitions(own_topic), topic, self._topology.partitions(topic), {}
+            )
+            if not road.partitions:
                 raise CannotSendError("no_such_inbox", f"{topic} is no topic of the directory")
             self._roads[source, to] = road
-        own_topic, own_partitions, topic, partitions = road
-        own_partition, partition = (
-            env.partition_of(subject, own_partitions),
-            env.partition_of(subject, partitions),
-        )
-        return f"{own_topic}/{own_partition}>{topic}/{partition}"
+        number = env.number_of(subject)
+        ends = number % road.own_partitions, number % road.partitions
+        name = road.lanes.get(ends)
+        if name is None:
+            name = road.lanes[ends] = f"{road.own}/{ends[0]}>{road.topic}/{ends[1]}"
+        return name

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
+from msgspec.structs import asdict
 from sqlalchemy import Row, Select, select
 from starlette.responses import Response
 
@@ -65,7 +66,7 @@ def _lanes(engine: Engine, now: datetime) -> list[dict[str, Any]]:
         handed = open_.get(lane.name) if lane.outward else None
         since = handed.since if handed else None
         found.append(
-            lane._asdict()
+            asdict(lane)
             | {
                 "open": handed.events if handed else None,
                 "age": since and round((now - since).total_seconds()),

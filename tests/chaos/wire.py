@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka import TopicPartition as KafkaPlace
 from kafka.errors import KafkaError
 from kafka.producer.transaction_manager import ProducerIdAndEpoch
+from msgspec.structs import replace
 
 from bus import envelope as env
 from bus.envelope import Envelope, LaneName
@@ -196,7 +197,7 @@ class Forger:
         """An event that must not be taken: its key, its type for this sender, or a header is wrong."""
         body, schema = self.good_body()
         made = self._event(code, body, schema.digest, None, changed or {}, number=False, event=event)
-        return made._replace(key=key or made.key)
+        return replace(made, key=key or made.key)
 
     def unknown_schema(self) -> tuple[bytes, bytes]:
         """Body and digest by a schema that nobody has."""

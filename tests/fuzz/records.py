@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bus import envelope as env
 from bus.transport import Record
@@ -45,18 +46,18 @@ class Change(NamedTuple):
             case "none":
                 headers = []
             case "key":
-                return record._replace(key=self.value)
+                return replace(record, key=self.value)
             case "body":
-                return record._replace(value=self.value)
+                return replace(record, value=self.value)
             case "cut":
-                return record._replace(value=(record.value or b"")[: self.at])
+                return replace(record, value=(record.value or b"")[: self.at])
             case "patch":
                 body = record.value or b""
                 at = self.at % (len(body) + 1)
-                return record._replace(
-                    value=body[:at] + (self.value or b"") + body[at + len(self.value or b"") :]
+                return replace(
+                    record, value=body[:at] + (self.value or b"") + body[at + len(self.value or b"") :]
                 )
-        return record._replace(headers=headers)
+        return replace(record, headers=headers)
 
 
 _names = st.sampled_from(NAMES)

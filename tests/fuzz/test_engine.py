@@ -30,9 +30,8 @@ OTHER_LANE = next(f"1-{n}" for n in range(9) if partition_of(f"1-{n}", PARTITION
 def write(pair: Pair, records: Sequence[Record]) -> None:
     """As any client writes: straight to the broker, past every check of ours."""
     for record in records:
-        topic, partition, _, _, key, value, headers = record
-        foreign: Any = (topic, partition, key, value, headers)
-        pair.broker.write(Outbound._make(foreign), lambda _error: None)
+        foreign: Any = (record.topic, record.partition, record.key, record.value, record.headers)
+        pair.broker.write(Outbound(*foreign), lambda _error: None)
 
 
 def check_sums(pair: Pair, node: Node, topic: str) -> None:
