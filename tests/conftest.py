@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi import FastAPI
 from hypothesis import settings
 
@@ -18,6 +19,13 @@ settings.register_profile("kuayu", deadline=None)  # what a busy machine takes i
 settings.load_profile("kuayu")
 
 BrokerFactory = Callable[..., LocalBroker]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A node started in this process configures logging for its own standard error, which is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

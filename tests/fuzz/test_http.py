@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import schemathesis
-import structlog
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +76,6 @@ def hall(
             yield Hall(url, node, key, taken["case_id"])
     finally:
         node.stop()
-        structlog.reset_defaults()
     assert node.engine.failure is None
 
 

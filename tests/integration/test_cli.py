@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import update
 from typer.testing import CliRunner
 
@@ -38,13 +37,6 @@ COMMANDS = [
     "held",
     "ledger",
 ]
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A node started in this process configures logging for its own standard error, which is closed by then."""
-    yield
-    structlog.reset_defaults()
 
 
 def run(*arguments: str, **environment: str) -> Any:

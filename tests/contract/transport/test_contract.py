@@ -182,7 +182,7 @@ def test_bytes_survive(transport: Transport, producer: Producer, consumer: Consu
     write(producer, sent)
     consumer.assign({TopicPartition(topic, 0): 0})
     for record, read_back in zip(sent, read(consumer, len(sent)), strict=True):
-        assert read_back[:2] == (topic, 0)
+        assert read_back.place == TopicPartition(topic, 0)
         assert (read_back.key, read_back.value, list(read_back.headers)) == (
             record.key,
             record.value,
