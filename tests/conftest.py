@@ -15,7 +15,9 @@ from hypothesis import settings
 from kuayu.broker import LocalBroker
 from tests import running
 
-settings.register_profile("kuayu", deadline=None)  # what a busy machine takes is nothing to fail for
+# No deadline: what a busy machine takes is nothing to fail for. The same examples at each run, so that a run fails for
+# what was changed; others are tried by `make fuzz` and `make model`.
+settings.register_profile("kuayu", deadline=None, derandomize="KUAYU_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("kuayu")
 
 BrokerFactory = Callable[..., LocalBroker]

@@ -31,6 +31,7 @@ from kuayu.topology import DirectoryTopology
 from producers.models import EXAMPLE
 from schemas import load_catalogue
 from tests.fuzz.profile import fuzz
+from tests.running import PATIENCE
 from web import Role, cursor
 
 CODE = "430200"
@@ -72,7 +73,7 @@ def hall(
     try:
         with serving(node.app) as url:
             headers = {"Authorization": f"Bearer {key}"}
-            taken = httpx.post(f"{url}/v1/cases", json=EXAMPLE, headers=headers, timeout=30).json()
+            taken = httpx.post(f"{url}/v1/cases", json=EXAMPLE, headers=headers, timeout=PATIENCE).json()
             yield Hall(url, node, key, taken["case_id"])
     finally:
         node.stop()
@@ -81,7 +82,7 @@ def hall(
 
 @pytest.fixture(scope="module")
 def client(hall: Hall) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=hall.url, headers=hall.headers, timeout=30) as client:
+    with httpx.Client(base_url=hall.url, headers=hall.headers, timeout=PATIENCE) as client:
         yield client
 
 
@@ -179,7 +180,7 @@ PAGES = (
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_that_is_asked_for_nonsense_does_not_fail(hall: Hall, path: str) -> None:
-    with httpx.Client(base_url=hall.url, headers={"Origin": hall.url}, timeout=30) as browser:
+    with httpx.Client(base_url=hall.url, headers={"Origin": hall.url}, timeout=PATIENCE) as browser:
         for form in (
             {"key": "\0"},
             {"key": "长" * 5000},
@@ -201,7 +202,7 @@ HEADERS: Any = (
 @pytest.mark.parametrize("headers", HEADERS)
 def test_a_key_of_nonsense_is_no_key(hall: Hall, headers: dict[str, bytes]) -> None:
     sent: Any = headers
-    answer = httpx.get(f"{hall.url}/v1/feed", headers=sent, timeout=30)
+    answer = httpx.get(f"{hall.url}/v1/feed", headers=sent, timeout=PATIENCE)
     assert answer.status_code in {400, 401, 431}
 
 
@@ -217,7 +218,7 @@ def test_a_header_of_nonsense_is_told_or_ignored(hall: Hall, name: str, value: b
     headers: Any = hall.headers | {"Content-Type": "application/json", name: value}
     for path in ("/v1/cases", f"/v1/tasks/{hall.case}/decide"):
         try:
-            answer = httpx.post(f"{hall.url}{path}", content=b"{}", headers=headers, timeout=30)
+            answer = httpx.post(f"{hall.url}{path}", content=b"{}", headers=headers, timeout=PATIENCE)
         except (httpx.RemoteProtocolError, httpx.LocalProtocolError):
             continue  # it was no HTTP
         told(answer)
@@ -285,7 +286,6 @@ def test_an_application_with_anything_anywhere_is_taken_or_told(
         told(answer)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_every_route_of_the_document_keeps_to_it(hall: Hall, mode: GenerationMode) -> None:
     document: Any = schemathesis.openapi.from_url(f"{hall.url}/openapi.json")

@@ -17,6 +17,7 @@ from kuayu.node import Node
 from kuayu.settings import Settings
 from kuayu.topology import DirectoryTopology
 from schemas import load_catalogue
+from tests.running import PATIENCE
 
 NAME, NUMBER, PHONE, STREET = "欧阳震华", "11010519491231002X", "13907331234", "建设中路八十八号"
 PERSONAL = (NAME, NUMBER, PHONE, STREET)
@@ -39,7 +40,7 @@ def node(tmp_path: Path, serving: Any) -> Any:
     made = Node("430200", settings, directory=directory, transport=MemoryTransport(broker))
     made.start()
     headers = {"Authorization": f"Bearer {key}"}
-    with serving(made.app) as url, httpx.Client(base_url=url, headers=headers) as client:
+    with serving(made.app) as url, httpx.Client(base_url=url, headers=headers, timeout=PATIENCE) as client:
         yield made, client, broker
     made.stop()
 

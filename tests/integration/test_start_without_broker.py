@@ -16,6 +16,7 @@ from kuayu.node import Node
 from kuayu.settings import Settings
 from kuayu.topology import DirectoryTopology
 from schemas import load_catalogue
+from tests.running import PATIENCE
 
 CASE = json.loads((Path(__file__).parents[2] / "docs" / "first-case.json").read_text("utf-8"))
 TOPOLOGY = DirectoryTopology(load_directory(), load_catalogue())
@@ -67,7 +68,7 @@ def test_a_node_starts_without_a_broker(ground: Ground, tmp_path: Path, serving:
     node = Node("430200", ground.settings, transport=ground.transport())
     node.start()
     try:
-        with serving(node.app) as url, httpx.Client(base_url=url) as client:
+        with serving(node.app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
             headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "one"}
             taken = client.post("/v1/cases", json=CASE, headers=headers)
             assert taken.status_code == 202, taken.text

@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.running import PATIENCE
+
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(420)]
 
 OUTCOMES = ("collected", "refused", "not accepted", "withdrawn", "open", "parked")
@@ -68,7 +70,7 @@ def test_cases_run_through_on_a_given_broker_whose_topics_must_be_fresh(
     assert broker.alive
 
     again = start(tmp_path, *arguments, KUAYU_BOOTSTRAP_SERVERS=broker.bootstrap)
-    output, _ = again.communicate(timeout=120)
+    output, _ = again.communicate(timeout=2 * PATIENCE)
     assert again.returncode == 2
     assert "were used before" in output
 
@@ -124,17 +126,17 @@ def test_an_interruption_ends_everything_cleanly_and_the_sums_hold(tmp_path: Pat
                 break
         urls = re.findall(r"(http://\S+)/metrics", "".join(lines))
         assert len(urls) == 4, lines
-        while sum(httpx.get(f"{url}/v1/tally").json()["handed_in"] for url in urls) < 25:
+        while sum(httpx.get(f"{url}/v1/tally", timeout=PATIENCE).json()["handed_in"] for url in urls) < 25:
             time.sleep(0.3)
         below = started_below(demo)
         demo.send_signal(signal.SIGINT)
-        output, _ = demo.communicate(timeout=120)
+        output, _ = demo.communicate(timeout=2 * PATIENCE)
     finally:
         demo.kill()
         demo.wait()
     assert demo.returncode == 0, output
     assert check_sums(output)["handed in"] >= 25
-    _, alive = psutil.wait_procs(below, timeout=20)
+    _, alive = psutil.wait_procs(below, timeout=PATIENCE)
     assert not alive
 
 
@@ -148,7 +150,7 @@ def test_a_killed_demonstration_leaves_nothing(tmp_path: Path) -> None:
         below = started_below(demo)
         demo.kill()
     assert len(below) > 4, "four nodes and a broker"
-    _, alive = psutil.wait_procs(below, timeout=20)
+    _, alive = psutil.wait_procs(below, timeout=PATIENCE)
     assert not alive
 
 
@@ -160,7 +162,7 @@ def test_what_cannot_run_says_why(tmp_path: Path) -> None:
         (("--mix", "dull"), "realistic or stress"),
     ]:
         demo = start(tmp_path, *arguments)
-        output, _ = demo.communicate(timeout=60)
+        output, _ = demo.communicate(timeout=PATIENCE)
         assert demo.returncode == 2
         assert reason in output
         assert not (tmp_path / "var").exists()

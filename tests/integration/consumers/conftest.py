@@ -20,7 +20,7 @@ from jurisdictions import Required, load_directory
 from kuayu.topology import DirectoryTopology
 from schemas import load_catalogue, load_schemas, models
 from tests import running
-from tests.running import Watching, serving
+from tests.running import PATIENCE, Watching, serving
 from web import Caller, Callers, Context, Role
 
 GUANGZHOU, CHANGSHA = "440100", "430100"
@@ -105,13 +105,17 @@ class Region:
 
     def client(self, name: str, at: Node) -> httpx.Client:
         """Calls with somebody's key."""
-        made = httpx.Client(base_url=at.url, headers={"Authorization": f"Bearer {KEYS[name][0]}"}, timeout=30)
+        made = httpx.Client(
+            base_url=at.url, headers={"Authorization": f"Bearer {KEYS[name][0]}"}, timeout=PATIENCE
+        )
         self._clients.append(made)
         return made
 
     def browser(self, name: str, at: Node) -> httpx.Client:
         """A browser in which somebody signed in."""
-        made = httpx.Client(base_url=at.url, headers={"Origin": at.url}, follow_redirects=True, timeout=30)
+        made = httpx.Client(
+            base_url=at.url, headers={"Origin": at.url}, follow_redirects=True, timeout=PATIENCE
+        )
         self._clients.append(made)
         assert made.post("/login", data={"key": KEYS[name][0]}).status_code == 200
         return made
@@ -155,7 +159,7 @@ class Region:
             actor="system:gz-hall",
             acted_at=clock.now(),
         )
-        self.here.engine.writer.submit(command).result(timeout=30)
+        self.here.engine.writer.submit(command).result(timeout=PATIENCE)
         return case
 
     def code_sent(self, case: str) -> str | None:

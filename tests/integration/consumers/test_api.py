@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.running import PATIENCE
+
 REVIEW = {"stage": "review"}
 PICKUP = {"stage": "pickup"}
 GROUNDS = [{"source": "食品经营许可和备案管理办法", "article": "第十六条"}]
@@ -225,7 +227,7 @@ def test_bad_input_names_field_and_rule_and_repeats_nothing(li: httpx.Client, ar
 
 def test_who_may_not(region: Any, li: httpx.Client, arrived: Any) -> None:
     case = arrived()
-    nobody = httpx.Client(base_url=region.there.url)
+    nobody = httpx.Client(base_url=region.there.url, timeout=PATIENCE)
     assert nobody.get("/v1/tasks", params=REVIEW).status_code == 401
     reader = region.client("ma", region.there)
     assert reader.get("/v1/tasks", params=REVIEW).status_code == 200

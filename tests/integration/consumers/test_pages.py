@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from consumers.pages import days_left, deadline
+from tests.running import PATIENCE
 
 
 def fields(page: str, name: str) -> dict[str, str]:
@@ -135,7 +136,7 @@ def test_other_sites_can_not_send_our_forms(region: Any, li: httpx.Client, arriv
         f"/cases/{case}/accept", params={"stage": "review"}, data=data, headers={"Origin": "http://evil.test"}
     )
     assert forged.status_code == 403
-    stranger = httpx.Client(base_url=region.there.url)
+    stranger = httpx.Client(base_url=region.there.url, timeout=PATIENCE)
     asked = stranger.get(f"/cases/{case}")
     assert asked.status_code == 303
     assert asked.headers["Location"].startswith("/login")

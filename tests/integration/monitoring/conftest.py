@@ -25,7 +25,7 @@ from cases import AcceptanceStage, PickupStage, ReviewStage, commands, hash_code
 from jurisdictions import CHINA_TIME, Directory, Item, Required, load_directory
 from kuayu.topology import DirectoryTopology
 from schemas import Catalogue, Schemas, load_catalogue, load_schemas, models
-from tests.running import eventually, serving
+from tests.running import PATIENCE, eventually, serving
 from web import Caller, Callers, Context, Role
 
 ZHUZHOU, CHANGSHA, XIANGTAN = "430200", "430100", "430300"
@@ -164,7 +164,7 @@ class Town:
         future = engine.writer.submit(command)
         if not self.running:
             engine.writer.step(0)
-        return future.result(10)
+        return future.result(PATIENCE)
 
     def hand_in(self, trace: str = "") -> str:
         """A food licence of Changsha, accepted at Zhuzhou, to be fetched at Xiangtan."""
@@ -293,7 +293,7 @@ def serve() -> Iterator[Callable[[Node], str]]:
 @pytest.fixture
 def client(town: Town, serve: Callable[[Node], str]) -> Iterator[httpx.Client]:
     """Asks Zhuzhou's node."""
-    with httpx.Client(base_url=f"http://{serve(town.zhuzhou)}") as made:
+    with httpx.Client(base_url=f"http://{serve(town.zhuzhou)}", timeout=PATIENCE) as made:
         yield made
 
 

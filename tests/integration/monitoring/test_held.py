@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from bus.verification import verify
-from tests.running import eventually
+from tests.running import PATIENCE, eventually
 
 NAME = "张伟明"
 
@@ -29,7 +29,9 @@ def on_postgresql(
     town_on_postgresql: Any, serve: Callable[[Any], str], keys: dict[str, str]
 ) -> Iterator[Any]:
     headers = {"Authorization": f"Bearer {keys['operator']}"}
-    with httpx.Client(base_url=f"http://{serve(town_on_postgresql.changsha)}", headers=headers) as made:
+    with httpx.Client(
+        base_url=f"http://{serve(town_on_postgresql.changsha)}", headers=headers, timeout=PATIENCE
+    ) as made:
         yield town_on_postgresql, made
 
 
@@ -71,7 +73,7 @@ def test_every_filter_and_act_works_on_postgresql(
 def operator(town: Any, serve: Callable[[Any], str], keys: dict[str, str]) -> Iterator[httpx.Client]:
     """Asks Changsha's node."""
     headers = {"Authorization": f"Bearer {keys['operator']}"}
-    with httpx.Client(base_url=f"http://{serve(town.changsha)}", headers=headers) as made:
+    with httpx.Client(base_url=f"http://{serve(town.changsha)}", headers=headers, timeout=PATIENCE) as made:
         yield made
 
 

@@ -43,7 +43,7 @@ def test_a_case_is_seen_at_every_node(town: Any, serve: Callable[[Any], str]) ->
 
     seen = {}
     for code, node in town.nodes.items():
-        with httpx.Client(base_url=f"http://{serve(node)}") as client:
+        with httpx.Client(base_url=f"http://{serve(node)}", timeout=PATIENCE) as client:
             seen[code] = scrape(client)
     zhuzhou, changsha, xiangtan = seen.values()
 
@@ -133,7 +133,7 @@ def test_the_tally_adds_up(
     town.garbage("kuayu.acceptance.430200")
     town.settle()
 
-    with httpx.Client(base_url=f"http://{serve(town.zhuzhou)}") as client:
+    with httpx.Client(base_url=f"http://{serve(town.zhuzhou)}", timeout=PATIENCE) as client:
         found = client.get("/v1/tally").json()
         samples = scrape(client)
     ends = {"collected": 1, "refused": 1, "withdrawn": 1, "not_accepted": 0, "open": 1, "parked": 1}
@@ -194,7 +194,7 @@ def test_a_failed_engine_is_not_live(town: Any, client: httpx.Client) -> None:
     town.start()
     engine = town.zhuzhou.engine
     for thread in engine._threads:
-        thread.join(10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     for path in ("/livez", "/readyz"):
         answer = client.get(path)

@@ -13,7 +13,7 @@ import pytest
 
 import monitoring
 from monitoring import PrometheusServer
-from tests.running import eventually
+from tests.running import PATIENCE, eventually
 
 pytestmark = pytest.mark.skipif(not PrometheusServer.available(), reason="prometheus is not on the PATH")
 
@@ -36,7 +36,7 @@ def prometheus(town: Any, serve: Callable[[Any], str], tmp_path: Path) -> Iterat
     targets = {code: serve(node) for code, node in town.nodes.items()}
     with (
         PrometheusServer(targets, tmp_path / "prometheus", free_port()) as server,
-        httpx.Client(base_url=server.url) as client,
+        httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
     ):
         eventually(lambda: ask(client, "sum(up)") == [({}, 3.0)])
         for _ in range(CASES):
@@ -115,7 +115,7 @@ def test_prometheus_has_the_numbers_traces_and_panels(prometheus: httpx.Client) 
 def test_it_is_stopped_and_leaves_nothing(tmp_path: Path) -> None:
     server = PrometheusServer({"430200": "127.0.0.1:9"}, tmp_path, free_port())
     with server:
-        assert httpx.get(f"{server.url}/-/healthy").status_code == 200
+        assert httpx.get(f"{server.url}/-/healthy", timeout=PATIENCE).status_code == 200
         process = server._process
         assert process is not None
     with pytest.raises(ProcessLookupError):

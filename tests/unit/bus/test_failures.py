@@ -1,6 +1,5 @@
 """Three classes of errors: what is away is waited for, what is an item's own stays with it, all else stops loudly."""
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ from bus import Change, CommandRefused, Fenced
 from bus.envelope import partition_of
 from bus.failures import Failure, classify
 from bus.transport import MemoryTransport, Outbound, PermanentError, RetriableError
+from tests.running import eventually
 from tests.unit.bus.toys import Node, Pair, Send, Wake
 
 TOPIC = "kuayu.answer.2"
@@ -66,9 +66,7 @@ def told(node: Node, case: str) -> list[tuple[str, str]]:
 
 def failed(node: Node) -> bool:
     """Whether the engine stopped by itself, within a while."""
-    until = time.monotonic() + 20
-    while node.engine.alive and time.monotonic() < until:
-        time.sleep(0.01)
+    eventually(lambda: not node.engine.alive, node.engine)
     return node.engine.failure is not None
 
 

@@ -1,6 +1,5 @@
 """Held events: tried again by a newer program, released, refused, repaired; each act in the log, each effect once."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from bus.ledger import tables
 from bus.verification import rebuild
 from schemas import Codec, Event, UnknownSchema
 from schemas.models import CaseWithdrawn, Tombstone
+from tests.running import eventually
 from tests.unit.bus.toys import Decided, Node, Pair, Send, State
 
 HELD = ("2/answer", "1-a")
@@ -49,9 +49,7 @@ def restarted(node: Node, version: str) -> None:
     node.version = version
     node.restart()
     node.engine.start()
-    until = time.monotonic() + 20
-    while node.engine.retrying.left and node.engine.alive and time.monotonic() < until:
-        time.sleep(0.01)
+    eventually(lambda: not (node.engine.retrying.left and node.engine.alive), node.engine)
     assert not node.engine.retrying.left
     node.engine.stop()
 
@@ -108,9 +106,7 @@ def test_what_kills_the_process_is_not_tried_again_by_the_next_one(pair: Pair) -
     pair.answer.version = "2"
     pair.answer.restart()
     pair.answer.engine.start()
-    until = time.monotonic() + 20
-    while pair.answer.engine.alive and time.monotonic() < until:
-        time.sleep(0.01)
+    eventually(lambda: not pair.answer.engine.alive, pair.answer.engine)
     failure = pair.answer.engine.failure
     assert isinstance(failure, Killed)
     pair.answer.engine.stop()

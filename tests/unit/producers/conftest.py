@@ -20,7 +20,7 @@ from producers import Producers
 from producers.models import EXAMPLE
 from schemas import Catalogue, Schemas, load_catalogue, load_schemas
 from tests import running
-from tests.running import Watching, serving
+from tests.running import PATIENCE, Watching, serving
 from web import Caller, Callers, Context, Role
 
 Json = dict[str, Any]
@@ -105,7 +105,7 @@ class Office(NamedTuple):
             actor="clerk:li@430100",
             acted_at=SystemClock().now(),
         )
-        return self.engine.writer.submit(command).result(10)
+        return self.engine.writer.submit(command).result(PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +176,7 @@ def keys() -> dict[str, Key]:
 @pytest.fixture
 def client(hall: Hall) -> Iterator[httpx.Client]:
     """The hall's own system."""
-    with httpx.Client(base_url=hall.address, headers=KEYS["hall"].headers) as made:
+    with httpx.Client(base_url=hall.address, headers=KEYS["hall"].headers, timeout=PATIENCE) as made:
         yield made
 
 

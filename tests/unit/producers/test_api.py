@@ -7,6 +7,7 @@ import pytest
 from cases import commands
 from jurisdictions import case_number
 from schemas.models import MaterialRequest
+from tests.running import PATIENCE
 
 Json = dict[str, Any]
 Wait = Callable[[Callable[[], Any]], Any]
@@ -79,7 +80,7 @@ def test_keys_of_two_callers_do_not_meet(
     client: httpx.Client, application: Json, keys: dict[str, Any]
 ) -> None:
     first = hand_in(client, application, "mine").json()
-    with httpx.Client(base_url=client.base_url, headers=keys["bank"].headers) as bank:
+    with httpx.Client(base_url=client.base_url, headers=keys["bank"].headers, timeout=PATIENCE) as bank:
         second = hand_in(bank, application, "mine").json()
     assert second["case_id"] != first["case_id"]
 
@@ -199,7 +200,9 @@ def test_a_district_sees_its_own_cases_only(
     client: httpx.Client, application: Json, keys: dict[str, Any]
 ) -> None:
     citys = hand_in(client, application).headers["location"]
-    with httpx.Client(base_url=client.base_url, headers=keys["district"].headers) as district:
+    with httpx.Client(
+        base_url=client.base_url, headers=keys["district"].headers, timeout=PATIENCE
+    ) as district:
         own = hand_in(district, application).headers["location"]
         assert district.get(own).status_code == 200
         for path in (citys, f"{citys}/journey"):

@@ -15,6 +15,7 @@ from bus.transport import MemoryBroker
 from cases import AcceptanceStage
 from producers import Producers, Submissions
 from producers.models import EXAMPLE, Submission
+from tests.running import PATIENCE
 from web import Callers, Context, Problem
 
 APPLICATION = Submission.model_validate(EXAMPLE).event()
@@ -116,7 +117,9 @@ def test_a_full_queue_is_503_with_retry_after(
 ) -> None:
     monkeypatch.setattr("bus.writer.QUEUE_ITEMS", 0)
     address = served(web.create_app(still.context, [still.producers.router(still.context)]))
-    answer = httpx.post(f"{address}/v1/cases", json=application, headers=keys["hall"].headers)
+    answer = httpx.post(
+        f"{address}/v1/cases", json=application, headers=keys["hall"].headers, timeout=PATIENCE
+    )
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["type"] == "urn:kuayu:problem:busy"
@@ -133,14 +136,18 @@ def test_a_disk_that_fills_is_503_until_there_is_room(
     monkeypatch.setattr(still.engine.watch, "_disk", lambda _folder: (1 << 40, (1 << 40) - free, free))
     still.engine.watch.step(0)
     address = served(web.create_app(still.context, [still.producers.router(still.context)]))
-    answer = httpx.post(f"{address}/v1/cases", json=application, headers=keys["hall"].headers)
+    answer = httpx.post(
+        f"{address}/v1/cases", json=application, headers=keys["hall"].headers, timeout=PATIENCE
+    )
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert answer.json()["type"] == "urn:kuayu:problem:unavailable"
     free = 1 << 30
     still.engine.watch.step(0)
     still.engine.start()
-    answer = httpx.post(f"{address}/v1/cases", json=application, headers=keys["hall"].headers)
+    answer = httpx.post(
+        f"{address}/v1/cases", json=application, headers=keys["hall"].headers, timeout=PATIENCE
+    )
     assert answer.status_code == 202
 
 

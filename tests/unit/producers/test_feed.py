@@ -6,6 +6,7 @@ import pytest
 
 import web
 from cases import commands
+from tests.running import PATIENCE
 
 Json = dict[str, Any]
 Wait = Callable[[Callable[[], Any]], Any]
@@ -75,7 +76,7 @@ def test_each_caller_acknowledges_for_itself(
 ) -> None:
     case = client.post("/v1/cases", json=application).json()["case_id"]
     client.post("/v1/feed/ack", json={"cursor": now})
-    with httpx.Client(base_url=client.base_url, headers=keys["bank"].headers) as bank:
+    with httpx.Client(base_url=client.base_url, headers=keys["bank"].headers, timeout=PATIENCE) as bank:
         end = read(bank, after=now)["next"]
         assert bank.post("/v1/feed/ack", json={"cursor": end}).status_code == 204
     assert [item["case_id"] for item in read(client)["items"]] == [case]

@@ -11,8 +11,8 @@ from kuayu_client import Client, HistoryLost
 
 from bus import SystemClock
 from bus.backup import back_up, put_back
-from bus.transport import MemoryBroker, MemoryTransport
-from kuayu.topology import DirectoryTopology
+from bus.transport import MemoryBroker
+from tests.running import PATIENCE
 from tests.unit.producers.conftest import KEYS, Hall, World, hall_on
 
 Json = dict[str, Any]
@@ -23,19 +23,14 @@ class Node:
     """A node that can be put back to how it was, at the same address."""
 
     def __init__(self, world: World, folder: Path, stack: ExitStack) -> None:
-        self._world = world._replace(broker=MemoryBroker())
-        MemoryTransport(self._world.broker).ensure_topics(
-            DirectoryTopology(world.directory, world.catalogue).topics(
-                frozenset({"430100", "430200", "430300"})
-            )
-        )
+        self._world = world.on(MemoryBroker())
         self._folder = folder
         self._url = f"sqlite:///{folder}/430200.db"
         self._running = stack.enter_context(ExitStack())
         self.hall: Hall = self._running.enter_context(hall_on(self._world, self._url))
         self.port = int(self.hall.address.rpartition(":")[2])
         self.http = stack.enter_context(
-            httpx.Client(base_url=self.hall.address, headers=KEYS["hall"].headers)
+            httpx.Client(base_url=self.hall.address, headers=KEYS["hall"].headers, timeout=PATIENCE)
         )
 
     def back_up(self) -> Path:

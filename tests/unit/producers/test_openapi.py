@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from producers.models import Submission
 
@@ -20,7 +19,6 @@ negative_data_rejection.expected-statuses = ["207", "400", "401", "404", "405", 
 """
 
 
-@pytest.mark.timeout(300)
 def test_the_document_says_what_the_application_does(hall: Any, keys: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     run = subprocess.run(

@@ -13,7 +13,7 @@ import web
 from bus import Engine
 from jurisdictions import load_directory
 from schemas import load_catalogue, load_schemas
-from tests.running import serving
+from tests.running import PATIENCE, serving
 from web import Caller, Callers, Context, Role
 
 _directory = cache(load_directory)
@@ -98,7 +98,7 @@ def served(raised: list[Exception]) -> Iterator[str]:
 
 @pytest.fixture
 def client(served: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served) as made:
+    with httpx.Client(base_url=served, timeout=PATIENCE) as made:
         yield made
 
 
@@ -108,7 +108,7 @@ def signed_in(served: str, keys: dict[Role, str]) -> Iterator[Callable[[Role], h
     made: list[httpx.Client] = []
 
     def sign_in(role: Role) -> httpx.Client:
-        browser = httpx.Client(base_url=served, headers={"Origin": served})
+        browser = httpx.Client(base_url=served, headers={"Origin": served}, timeout=PATIENCE)
         made.append(browser)
         assert browser.post("/login", data={"key": keys[role]}).status_code == 303
         return browser

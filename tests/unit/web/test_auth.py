@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 import web
+from tests.running import PATIENCE
 from web import Callers, KeysError, Role
 
 Sign = Callable[[Role], httpx.Client]
@@ -51,7 +52,9 @@ def test_signing_in_opens_pages_and_apis_and_signing_out_closes_them(signed_in: 
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(served: str, keys: dict[Role, str]) -> None:
-    answer = httpx.post(f"{served}/login", data={"key": keys[Role.READ]}, headers={"Origin": served})
+    answer = httpx.post(
+        f"{served}/login", data={"key": keys[Role.READ]}, headers={"Origin": served}, timeout=PATIENCE
+    )
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
@@ -59,7 +62,9 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(served: str, keys
 
 
 def test_a_wrong_key_opens_nothing(served: str) -> None:
-    answer = httpx.post(f"{served}/login", data={"key": "kuayu_wrong"}, headers={"Origin": served})
+    answer = httpx.post(
+        f"{served}/login", data={"key": "kuayu_wrong"}, headers={"Origin": served}, timeout=PATIENCE
+    )
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
 
@@ -78,7 +83,7 @@ def test_what_another_site_makes_a_browser_send_is_refused(
 @pytest.mark.parametrize("target", ["//evil.example", "http://evil.example", "/\\evil.example"])
 def test_signing_in_leads_only_to_our_own_pages(served: str, keys: dict[Role, str], target: str) -> None:
     form = {"key": keys[Role.READ], "next": target}
-    answer = httpx.post(f"{served}/login", data=form, headers={"Origin": served})
+    answer = httpx.post(f"{served}/login", data=form, headers={"Origin": served}, timeout=PATIENCE)
     assert answer.headers["location"] == "/"
 
 
