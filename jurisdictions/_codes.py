@@ -193,7 +193,7 @@ def make_case_number(item_code: str, day: date, serials: tuple[int, int], n: int
     first, last = serials
     if not 0 <= first <= last <= LAST_SERIAL:
         raise Invalid("serials", "not a block", f"first ≤ last, from 0 to {LAST_SERIAL}")
-    head = f"{item_code}{day.year:04d}{day.month:02d}{day.day:02d}"
+    head = item_code + day.isoformat().replace("-", "")
     if 0 <= n <= last - first:
         return f"{head}{first + n:04d}"
     overflow = n - (last - first)

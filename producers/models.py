@@ -231,4 +231,4 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def _as(kind: type[S], model: BaseModel) -> S:
-    return msgspec.convert(model.model_dump(exclude={"key"}), kind, builtin_types=(datetime,))
+    return msgspec.convert(model, kind, from_attributes=True, builtin_types=(datetime,))
