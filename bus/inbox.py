@@ -57,6 +57,11 @@ class Inbox:
         """Behind what was read, applied or not: where a new consumer goes on."""
         self.lag: Mapping[TopicPartition, int] = {}
         """Records not yet applied, for each partition, as of the last look."""
+        self.behind: Mapping[TopicPartition, int] = {}
+        """Where reading stood then in the partitions that ended elsewhere and are to be read.
+
+        One that ended before that was made anew, and the consumer does not know of it yet.
+        """
         self._reconnect = False
         self._at_end = False
         """Whether nothing was left to read: what comes next was appended only just now."""
@@ -133,4 +138,10 @@ class Inbox:
             self._tell_at = now + TELL_AGAIN
             return
         self.lag = {place: end - applied.get(place, 0) for place, end in ends.items()}
+        left_alone = self._intakes if self._paused else ()
+        self.behind = {
+            place: stands
+            for place, end in ends.items()
+            if (stands := self._next[place] or 0) != end and place not in left_alone
+        }
         self.looked_at = now

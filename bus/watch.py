@@ -91,7 +91,8 @@ class Watch:
         acknowledged = self._relay.acknowledged()
         behind = {name: acknowledged[name] for name, (rows, _) in self._relay.backlog().items() if rows}
         relay_stuck = self._sent.look(now, behind)
-        inbox_stuck = self._taken.look(now, self._lagging())
+        # while the writer is full nothing is read: the consumer has done its part
+        inbox_stuck = self._taken.look(now, {} if self._writer.full else self._inbox.behind)
         heard = self._inbox.looked_at
         if heard is None or abs(self._clock.now() - heard) > HEARD:
             self._heard_since = None
@@ -109,17 +110,6 @@ class Watch:
         offset = self._inbox.broker_clock.offset
         self.readings = Readings(self._silent(), relay_stuck, inbox_stuck, free, full, offset)
         return False
-
-    def _lagging(self) -> dict[TopicPartition, int]:
-        """The partitions that have something which the consumer does not bring, and where they stand."""
-        if self._writer.waiting or self._writer.refuses:
-            return {}  # what was read waits for the writer: the consumer has done its part
-        positions = self._writer.books.positions.copy()
-        return {
-            place: positions[place].next if place in positions else 0
-            for place, records in self._inbox.lag.items()
-            if records > 0
-        }
 
     def _look_at_clock(self) -> None:
         ahead = self._ahead()

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from bus import Unavailable
-from bus.transport import MemoryTransport, Record
+from bus.receiving import Garbage
+from bus.transport import MemoryTransport, Record, TopicSpec
 from bus.transport.memory import MemoryConsumer
 from bus.watch import REPAIR_AT_MOST, STUCK, Watch
 from tests.running import PATIENCE, eventually
+from tests.unit.bus.toys import PARTITIONS
 
 
 class Watched:
@@ -108,6 +110,40 @@ def test_a_consumer_that_has_fallen_silent_is_replaced(pair: Any, silenced: Sile
     for _ in range(2):  # it is told of the ends again, and all is well
         watched.wait(6)
     assert watched.watch.readings.inbox_stuck == 0
+
+
+def test_a_writer_that_always_has_something_to_do_hides_no_silent_consumer(
+    pair: Any, silenced: Silencing
+) -> None:
+    watched = Watched(pair.answer)
+    watched.wait(STUCK)
+    silenced.made[0].mute = True
+    pair.ask.act("case-1")
+    pair.ask.engine.relay.step(0)
+    garbage = Garbage(Record("kuayu.answer.2", 0, 0, 0, b"", b"", ()), "another topic's")
+    pair.answer.engine.writer.offer([garbage])
+    for _ in range(5):
+        watched.wait(STUCK / 4)
+        assert pair.answer.engine.writer.waiting
+    assert watched.alarms("inbox_stuck") == 1
+
+
+def test_a_topic_made_anew_is_found_by_a_consumer_that_still_reads_the_old_one(
+    pair: Any, silenced: Silencing
+) -> None:
+    pair.ask.act("case-1")
+    pair.settle()
+    watched = Watched(pair.answer)
+    watched.wait(STUCK)
+    silenced.made[0].mute = True
+    pair.broker.delete_topic("kuayu.answer.2")
+    MemoryTransport(pair.broker).ensure_topics([TopicSpec("kuayu.answer.2", PARTITIONS)])
+    for _ in range(5):
+        watched.wait(STUCK / 4)
+    assert watched.alarms("inbox_stuck") == 1
+    for _ in range(3):
+        pair.answer.engine.inbox.step(0)
+    assert watched.alarms("position_lost") > 0
 
 
 @pytest.mark.usefixtures("silenced")
