@@ -39,7 +39,7 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) -m "not long" --cov --cov-report=term $(ARGS)
 
-# Short forms of chaos and soak, which would make the tests above too long.
+# Short forms of chaos and soak, and whole regions once more: what would make the tests above too long.
 long: $(READY)
 	$(PYTEST) -m long $(ARGS)
 

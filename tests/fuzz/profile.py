@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = int(os.environ.get("KUAYU_FUZZ_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("KUAYU_FUZZ_EXAMPLES", "50"))
 LONGER = "KUAYU_FUZZ_EXAMPLES" in os.environ
 
 

@@ -291,7 +291,7 @@ def test_every_route_of_the_document_keeps_to_it(hall: Hall, mode: GenerationMod
     document: Any = schemathesis.openapi.from_url(f"{hall.url}/openapi.json")
     for result in document.get_all_operations():
 
-        @fuzz(0.02)
+        @fuzz(0.04)
         @given(result.ok().as_strategy(generation_mode=mode))
         def holds(case: Any) -> None:
             case.call_and_validate(headers=hall.headers, checks=CHECKS)

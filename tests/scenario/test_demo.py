@@ -90,6 +90,7 @@ LOG = {
 }
 
 
+@pytest.mark.long
 def test_a_log_is_replayed_and_every_case_accounted_for(tmp_path: Path) -> None:
     text = io.StringIO()
     rows = csv.writer(text)
@@ -115,6 +116,7 @@ def test_a_log_is_replayed_and_every_case_accounted_for(tmp_path: Path) -> None:
     assert "resume 2" in output
 
 
+@pytest.mark.long
 def test_an_interruption_ends_everything_cleanly_and_the_sums_hold(tmp_path: Path) -> None:
     demo = start(tmp_path, "--mix", "stress")
     try:

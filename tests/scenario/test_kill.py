@@ -201,7 +201,7 @@ def submission() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module", params=["kafka-python", "confluent"])
+@pytest.fixture(scope="module", params=["kafka-python", pytest.param("confluent", marks=pytest.mark.long)])
 def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """One region for all tests of a driver: what one fault leaves behind, the next one meets."""
     folder = tmp_path_factory.mktemp("region")

@@ -29,7 +29,7 @@ from bus.transport.memory_broker import Fate
 from tests.unit.bus.faults import CommitFault, SendFault
 from tests.unit.bus.lanes import CASES, CONTROL, INBOXES, MOODS, PARTS, Lanes
 
-EXAMPLES = int(os.environ.get("KUAYU_MODEL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("KUAYU_MODEL_EXAMPLES", "20"))
 SEED = int(os.environ.get("KUAYU_MODEL_SEED", "1"))
 LONGER = "KUAYU_MODEL_EXAMPLES" in os.environ
 PATIENCE = 36_000 if LONGER else 300

@@ -150,7 +150,7 @@ ACTS = [
 ]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(ACTS)), max_size=14))
 def test_a_rebuild_gives_the_same_rows(
     tmp_path_factory: Any, region_at: Any, steps: list[tuple[int, Any]]

@@ -25,7 +25,7 @@ def test_the_document_says_what_the_application_does(hall: Any, keys: dict[str, 
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"),
             *(f"{hall.address}/openapi.json", "--header", f"Authorization: Bearer {keys['hall'].key}"),
-            *("--checks", "all", "--mode", "all", "--max-examples", "10", "--seed", "1", "--no-color"),
+            *("--checks", "all", "--mode", "all", "--max-examples", "5", "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,
         capture_output=True,
