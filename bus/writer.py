@@ -12,37 +12,24 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
-from bus import envelope as env
-from bus import receipts
-from bus.adoption import adopt, open_inward
 from bus.answering import Answering, Teller
 from bus.application import Application, place_of
 from bus.books import Books, HeldRow, Lane
-from bus.envelope import Malformed
 from bus.errors import Busy, CommandRefused, Fenced, Unavailable
 from bus.failures import Failure, classify
 from bus.holding import ADOPTED, RESTORED
 from bus.incarnation import SETTLE, settle
 from bus.ledger import Entry, Kind
-from bus.protocols import Answer, Clock, Command, Message, Observer, Outgoing, Projection, Received
+from bus.protocols import Answer, Clock, Command, Observer, Projection
 from bus.receiving import (
-    Control,
-    Garbage,
     Incoming,
-    LaneEvent,
-    Opened,
-    Submission,
     fallbacks,
-    quarantine,
-    receive,
 )
-from bus.sending import CannotSendError
+from bus.taking import Act, Taking, Timer
 from bus.unit import Unit
-from schemas.models import EventsReturned
 
 T = TypeVar("T")
 
@@ -56,14 +43,6 @@ TIMER_AGAIN = timedelta(seconds=10)
 """Pause before timers are looked at again when one of them failed."""
 TICK = 0.25
 """Seconds after which the writer looks at the clock although nothing came."""
-
-
-class Act(msgspec.Struct, frozen=True):
-    """Something to be done by the writer, for a caller that waits."""
-
-    apply: Callable[[Unit], Any]
-    done: "Future[Any]"
-    command: Command | None = None
 
 
 class Sender(Teller, Protocol):
@@ -103,7 +82,6 @@ class Writer:
         self._closed = False
         self.refuses = False
         """Whether nothing new is taken in, for want of room on the disk; what was taken is still worked off."""
-        self._timers_failed = False
         self._settled_at: datetime | None = None
         """While restoring: the earliest end."""
         self._waits = True
@@ -111,6 +89,7 @@ class Writer:
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
+        self._taking = Taking(books, application, observer)
         self._answering = Answering(books, application, relay, clock, topics)
 
     # From other threads.
@@ -253,7 +232,7 @@ class Writer:
         until_due = max(0.0, (due - self._clock.now()).total_seconds()) if due else TICK
         return min(TICK, until_due)
 
-    def _due(self, now: datetime) -> list[tuple[str, str, str, datetime]]:
+    def _due(self, now: datetime) -> list[Timer]:
         if self.books.next_due is None or self.books.next_due > now or self.books.restoring:
             return []
         timers = self.books.due_timers(now, BATCH_ITEMS)
@@ -286,7 +265,7 @@ class Writer:
     def _one_by_one(
         self,
         now: datetime,
-        timers: Sequence[tuple[str, str, str, datetime]],
+        timers: Sequence[Timer],
         acts: list[Act],
         records: list[Incoming],
     ) -> None:
@@ -294,7 +273,7 @@ class Writer:
         for timer in timers:
             failure = self._batch(now, [timer], [], [])
             if failure is not None:  # it stays, and rings again
-                self._timers_failed = True
+                self._taking.timers_failed = True
                 self._observer.alarm("timer_failed", f"{' '.join(timer[:3])}: {place_of(failure)}")
         while acts:
             failure = self._batch(now, [], acts[:1], [])
@@ -323,14 +302,15 @@ class Writer:
     def _batch(
         self,
         now: datetime,
-        timers: Sequence[tuple[str, str, str, datetime]],
+        timers: Sequence[Timer],
         acts: Sequence[Act],
         records: Sequence[Incoming],
     ) -> Exception | None:
         """Apply and commit these. Returns why not if that lies in one of them: then nothing was changed."""
         unit = Unit(self.books, now)
         try:
-            self._make_up(unit, timers, acts, records)
+            self._taking.take(unit, timers, acts, records)
+            self._cursors(unit)
             if not unit.empty:
                 started = time.perf_counter()
                 unit.commit(self._projections)
@@ -351,159 +331,11 @@ class Writer:
             self._observer.alarm("receipts_wait", type(away).__name__)
         return None
 
-    def _make_up(
-        self,
-        unit: Unit,
-        timers: Sequence[tuple[str, str, str, datetime]],
-        acts: Sequence[Act],
-        records: Sequence[Incoming],
-    ) -> None:
-        self._prefetch(unit, timers, acts, records)
-        for timer in timers:
-            self._timer(unit, *timer)
-        for act in acts:
-            self._do(unit, act)
-        for record in records:
-            self._take(unit, record)
-        self._cursors(unit)
-
     def _rest_timers(self, now: datetime) -> None:
         """Timers that failed ring again after a while, not at once."""
-        if self._timers_failed:
-            self._timers_failed = False
+        if self._taking.timers_failed:
+            self._taking.timers_failed = False
             self.books.next_due = now + TIMER_AGAIN
-
-    def _prefetch(
-        self,
-        unit: Unit,
-        timers: Sequence[tuple[str, str, str, datetime]],
-        acts: Sequence[Act],
-        records: Sequence[Incoming],
-    ) -> None:
-        commands = [act.command for act in acts if act.command]
-        commands += [r.command for r in records if isinstance(r, Submission) and r.command]
-        cases = [(timer[0], timer[1]) for timer in timers]
-        cases += [(command.stream, command.case) for command in commands]
-        cases += [
-            (r.stream, r.envelope.subject) for r in records if isinstance(r, LaneEvent) and not r.failure
-        ]
-        self.books.fetch_cases(dict.fromkeys(cases))
-        keys = [(command.caller, command.key) for command in commands if command.key]
-        if self.books.declared is not None:  # perhaps taken, answered and lost before
-            keys += [("", env.keyed_cause(*key)) for key in keys]
-        unit.known_answers = self.books.fetch_answers(list(dict.fromkeys(keys)))
-
-    def _timer(self, unit: Unit, stream: str, subject: str, kind: str, due: datetime) -> None:
-        point = unit.mark()
-        try:
-            self._application.timer(unit, stream, subject, kind, due)
-        except DBAPIError:
-            raise  # the ledger's trouble, not the timer's: it must not be lost for that
-        except Exception as error:  # noqa: BLE001 - one timer must not stop the others
-            unit.take_back(point)  # it stays, and rings again: what the law attaches to it is not given up
-            self._timers_failed = True
-            self._alarm(unit, "timer_failed", f"{stream} {subject} {kind}: {place_of(error)}")
-
-    def _do(self, unit: Unit, act: Act) -> None:
-        point = unit.mark()
-        try:
-            answer = act.apply(unit)
-        except DBAPIError:
-            raise
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller
-            unit.take_back(point)
-            failure: Exception = error
-            if isinstance(error, CannotSendError):
-                failure = CommandRefused(error.code, str(error))
-            unit.after.append(lambda: act.done.set_exception(failure))
-        else:
-            unit.after.append(lambda: act.done.set_result(answer))
-
-    def _take(self, unit: Unit, incoming: Incoming) -> None:
-        record = incoming.record
-        match incoming:
-            case Garbage():
-                quarantine(unit, incoming)
-                self._alarm(
-                    unit,
-                    "quarantined",
-                    f"{record.topic}/{record.partition}@{record.offset}: {incoming.reason}",
-                )
-                unit.received.append(Received("quarantined", None, record.topic, None))
-            case LaneEvent():
-                self._event(unit, incoming)
-            case Opened():
-                open_inward(unit, incoming)
-                unit.move(record, "duplicate")  # it takes no number
-            case Control():
-                self._hear(unit, incoming)
-            case Submission():
-                self._submission(unit, incoming)
-
-    def _event(self, unit: Unit, event: LaneEvent) -> None:
-        outcome = receive(unit, self._application, event)
-        envelope, topic = event.envelope, event.record.topic
-        hop = (unit.now - envelope.recorded_at).total_seconds() if outcome == "applied" else None
-        unit.received.append(Received(outcome, envelope, topic, hop))
-        if outcome in ("quarantined", "parked"):
-            self._alarm(unit, outcome, f"{topic}/{event.record.partition}@{event.record.offset}")
-        lane = unit.lanes.get((False, envelope.lane))
-        if lane is not None and lane.stopped:
-            self._alarm(unit, "lane_stopped", f"{lane.name}: {lane.stopped}")
-
-    def _hear(self, unit: Unit, said: Control) -> None:
-        unit.move(said.record, "")
-        point = unit.mark()
-        try:
-            if isinstance(said.data, EventsReturned):
-                adopt(unit, self._application, said.data)
-                return
-            problem = receipts.hear(unit, self._application, said.data)
-        except DBAPIError:
-            raise
-        except Malformed as wrong:
-            unit.take_back(point)
-            problem = str(wrong)
-        except Exception as error:  # noqa: BLE001 - it is restated; one lane must not stop the others
-            unit.take_back(point)
-            problem = f"{said.data.lane}: {place_of(error)}"
-        if problem:
-            self._alarm(unit, "receipt_contradicts", problem)
-
-    def _submission(self, unit: Unit, submission: Submission) -> None:
-        record, intake, command = submission.record, submission.intake, submission.command
-        unit.move(record, "taken")
-        point = unit.mark()
-        result: Answer | Exception | None = submission.error
-        if command is not None:
-            try:
-                result = self._application.command(unit, command)
-            except DBAPIError:
-                raise
-            except Exception as error:  # noqa: BLE001 - every submission is answered
-                unit.take_back(point)
-                result = error
-        reply: Outgoing = intake.answer(record, submission.data, result)
-        message = Message(
-            kind="command",
-            type=intake.type,
-            data=None,
-            case=intake.key(record),
-            id=f"{record.topic}/{record.partition}@{record.offset}",
-            source="intake",
-            term=0,
-            acted_at=unit.now,
-            recorded_at=unit.now,
-        )
-        try:
-            self._application.sending.send(
-                unit, ("intake", reply.to[1]), reply, message, command.trace if command else "", message.id
-            )
-        except CannotSendError as error:
-            self._alarm(unit, "reply_failed", f"{message.id}: {error}")
-
-    def _alarm(self, unit: Unit, kind: str, detail: str) -> None:
-        unit.after.append(lambda: self._observer.alarm(kind, detail))
 
     def _cursors(self, unit: Unit) -> None:
         for name, cursor in self._relay.acknowledged().items():
