@@ -103,11 +103,7 @@ class Load:
         taken = [
             asyncio.run_coroutine_threadsafe(self._hand_in(case.node, [case]), self._loop) for case in cases
         ]
-        for future in taken:
-            future.result(300)
-        references = {case.reference for case in cases}
-        cases_now = list(self.book.cases.items())
-        return [case_id for case_id, tracked in cases_now if tracked.case.reference in references]
+        return [case_id for future in taken for case_id in future.result(300)]
 
     def _probe(self, node: str, owner: str) -> SimulatedCase:
         self._probed += 1
@@ -203,7 +199,8 @@ class Load:
 
     async def _bring(self, node: str, cases: list[SimulatedCase]) -> None:
         for case_id in await self._hand_in(node, cases):
-            after = self.book.cases[case_id].case.script.withdraw_after
+            tracked = self.book.cases.get(case_id)  # lost with a ledger meanwhile, it is brought again
+            after = tracked.case.script.withdraw_after if tracked else None
             if after is not None:
                 self._people.create_task(self._withdraw(node, case_id, after))
 
