@@ -146,7 +146,8 @@ def _ready(_stage: Stage, state: Any, message: Message) -> Decision:
     mark = _mark(message)
     ready = facts.Ready(*mark, phase=Phase.READY, readiness=replace(event, collection_code=None))
     if event.collection_code is None:  # the review's: the code is lost, and a clerk makes another
-        return applied(ready)
+        known = state.phase is Phase.READY  # from the event to acceptance, which has the code
+        return applied(ready, out=() if known else _rest(state, message, ready.readiness))
     salt = sha256(message.id.encode()).digest()[:16]
     code = facts.CodeSet(*mark, salt=salt, code_hash=hash_code(event.collection_code, salt))
     return applied(code, ready, out=_rest(state, message, ready.readiness))

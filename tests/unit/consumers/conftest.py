@@ -140,6 +140,12 @@ class Region:
             self.clock.move(seconds=6)
         self.settle()
 
+    def expire(self, topic: str) -> None:
+        """Delete all that lies in a topic, as retention does."""
+        broker = self.nodes[0].broker
+        for partition in range(broker.topics()[topic]):
+            broker.delete_records(topic, partition, len(broker.records(topic, partition)))
+
     def hand_in(self, name: str = "张伟明", delivery: models.Delivery | None = None) -> str:
         """A case on its way: collected in Guangzhou; gives its id."""
         self._serials += 1
