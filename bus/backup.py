@@ -39,7 +39,7 @@ def back_up(ledger: Ledger, file: Path) -> None:
         with copy.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
         copy.close()
-    _sync(partial)
+    sync(partial)
     partial.rename(file)
 
 
@@ -77,14 +77,14 @@ def _replace(file: Path, ledger: Ledger, now: datetime, prepare: Callable[[Ledge
             connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
     finally:
         copy.close()
-    _sync(fresh)
+    sync(fresh)
     ledger.engine.dispose()
     for suffix in ("", "-wal", "-shm"):  # together they are what was there
         old = place.with_name(place.name + suffix)
         if old.exists():
             old.rename(place.with_name(f"{place.name}.replaced{suffix}"))
     fresh.rename(place)
-    _sync(place.parent)
+    sync(place.parent)
     return declared
 
 
@@ -118,7 +118,8 @@ def _copy_table(source: Connection, target: Connection, table: Table) -> None:
         target.execute(insert(table), [dict(row) for row in some])
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec.structs import replace
-from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
@@ -16,7 +15,7 @@ from bus.application import Application, place_of
 from bus.books import Books, ExceptionRow, Lane
 from bus.envelope import Envelope, LaneName
 from bus.incarnation import reopen
-from bus.ledger import tables
+from bus.ledger.stubs import last_archived
 from bus.protocols import HandOverRefused
 from bus.transport import Outbound
 from bus.unit import Unit
@@ -137,6 +136,12 @@ def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
         if asked.from_number < 1:
             return f"{lane.name}: {said}"
         return "" if lane.opening or asked.incarnation < lane.incarnation else _lost(lane, said)
+    with unit.books.ledger.read() as connection:
+        archived = last_archived(connection, lane.id)
+    if asked.from_number <= archived:
+        return (
+            f"{lane.name}: asked to go back to {asked.from_number}; up to {archived} the lane is in archives"
+        )
     if (
         asked.receiver_incarnation > lane.peer_incarnation
     ):  # restored: it holds no more than what it asks after
@@ -194,11 +199,8 @@ def _earlier(unit: Unit, lane: Lane, said_at: tuple[int, int]) -> str:
 
 def doubt(unit: Unit, lane: Lane) -> Lane:
     """Open everything again that we could send again: its receiver may know less of it than it told."""
-    log = tables.log
-    query = select(func.min(log.c.number)).where(log.c.lane == lane.id, log.c.number > 0)
     with unit.books.ledger.read() as connection:
-        first = connection.execute(query).scalar() or 1
-    return _lower(unit, lane, first - 1)
+        return _lower(unit, lane, last_archived(connection, lane.id))
 
 
 def _lower(unit: Unit, lane: Lane, mark: int) -> Lane:

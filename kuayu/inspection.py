@@ -1,13 +1,18 @@
 """Looking into a ledger without a running node: a case's journey, and the proof that the ledger is sound."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bus import Entry, Ledger
+from bus.archive import count_stubs, history, verify_archive
 from bus.envelope import stream_of
+from bus.ledger.stubs import is_stub
 from bus.records import Records
 from bus.verification import verify
 from cases import journey
@@ -21,16 +26,18 @@ class InspectionError(Exception):
     """There is nothing to look into; the message says where it was looked for."""
 
 
-def show_case(settings: Settings, case_id: str, code: str, *, rows: bool) -> str:
-    """The journey of a case as the ledger of `code` knows it, a line a step.
+def show_case(settings: Settings, case_id: str, code: str, *, rows: bool, archive: Path | None = None) -> str:
+    """The journey of a case as the ledger of `code`, or an archive of it, knows it, a line a step.
 
     Raises:
         InspectionError: no such ledger, or the case is not in it.
     """
     with open_ledger(settings, code) as (ledger, records):
-        entries = ledger.history(case_id)
+        entries = history(archive, case_id) if archive else ledger.history(case_id)
         if not entries:
-            raise InspectionError(f"case {case_id} is not in the ledger of {code}")
+            raise InspectionError(f"case {case_id} is not in {archive or f'the ledger of {code}'}")
+        if is_stub(entries[0]):
+            raise InspectionError(f"case {case_id} is archived; --archive FILE reads it from there")
         lines = []
         for stage in STAGES:
             stream = stream_of(stage, code)
@@ -40,10 +47,10 @@ def show_case(settings: Settings, case_id: str, code: str, *, rows: bool) -> str
                 if e.stream == stream and e.outcome == "applied"
                 for fact in records.facts(e)
             ]
-            case = ledger.case(stream, case_id)
-            if case is None:
+            if not facts:
                 continue
-            lines.append(f"{stream}  {case.status}")
+            handler = records.handlers[stream]
+            lines.append(f"{stream}  {handler.view(reduce(handler.evolve, facts, None)).status}")
             lines += [
                 f"  {step.at.astimezone(CHINA_TIME):%Y-%m-%d %H:%M}  {step.zh}  {step.en}"
                 for step in journey(facts)
@@ -60,15 +67,26 @@ def _row(entry: Entry) -> str:
     return f"row {entry.row}  {at:%Y-%m-%dT%H:%M:%S.%fZ}  {entry.kind.name.lower()}  {entry.type}  {outcome}  {where}"
 
 
-def check_ledger(settings: Settings, code: str) -> tuple[list[str], int]:
-    """What is wrong with a ledger, and how many rows it has.
+class Checked(NamedTuple):
+    """What is wrong with a ledger and its archives; how many rows it has, and how many of these are in archives."""
+
+    problems: list[str]
+    rows: int
+    archived: int
+
+
+def check_ledger(settings: Settings, code: str, archives: Sequence[Path] = ()) -> Checked:
+    """Prove a ledger, and archives as parts of it.
 
     Raises:
-        InspectionError: no such ledger.
+        InspectionError: no such ledger, or it can't be read.
     """
     with open_ledger(settings, code) as (ledger, records):
         head = ledger.head()
-        return verify(ledger, records), head.next_row - 1 if head else 0
+        problems = verify(ledger, records)
+        for file in archives:
+            problems += [f"{file.name}: {problem}" for problem in verify_archive(file, ledger)]
+        return Checked(problems, head.next_row - 1 if head else 0, count_stubs(ledger))
 
 
 @contextmanager

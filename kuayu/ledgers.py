@@ -1,4 +1,4 @@
-"""Backup, restore and compaction of a node's ledger, as the command line asks for them."""
+"""Backup, restore, archiving and compaction of a node's ledger, as the command line asks for them."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, func, select
 
+import consumers.tables
+import producers.tables
 from bus import Ledger, SystemClock
+from bus.archive import Archived, archive
 from bus.backup import back_up, put_back
 from bus.books import Incarnation
 from bus.incarnation import declare_offline
@@ -79,6 +82,30 @@ def compact(settings: Settings, code: str, days: int) -> Dropped:
             row = connection.execute(old).scalar() or 0
             answers = connection.execute(delete(answer).where(answer.c.version <= row)).rowcount
             samples = connection.execute(delete(quarantine).where(quarantine.c.seen_at < before)).rowcount
-        with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM")
+        _give_back(ledger)
     return Dropped(answers, samples)
+
+
+BESIDE = (consumers.tables.task.c.subject, producers.tables.submission.c.case)
+"""What other packages keep of a case."""
+
+
+def archive_ended(settings: Settings, code: str, file: Path, days: int) -> Archived:
+    """Move cases that ended more than so many days ago to a new file, and give the space back.
+
+    Raises:
+        BlockingIOError: a node has the ledger open.
+        FileExistsError: an archive is never overwritten.
+        kuayu.inspection.InspectionError: no such ledger.
+    """
+    with open_ledger(settings, code) as (ledger, _records):
+        upgrade(ledger.engine)
+        moved = archive(ledger, file, SystemClock().now() - timedelta(days=days), BESIDE)
+        _give_back(ledger)
+    return moved
+
+
+def _give_back(ledger: Ledger) -> None:
+    """Give the space of what was deleted back to the disk."""
+    with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM")

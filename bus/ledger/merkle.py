@@ -20,9 +20,17 @@ def root(entries: Sequence[bytes]) -> bytes:
     Raises:
         ValueError: there are no entries.
     """
-    if not entries:
+    return root_of_leaves([leaf(entry) for entry in entries])
+
+
+def root_of_leaves(level: list[bytes]) -> bytes:
+    """The same over leaves, which are all that is left of rows that were archived.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not level:
         raise ValueError("a batch has at least one row")
-    level = [leaf(entry) for entry in entries]
     while len(level) > 1:
         paired = [
             hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)

@@ -85,6 +85,13 @@ lane = Table(
     UniqueConstraint("outward", "name", "incarnation"),
 )
 
+archived = Table(
+    "archived",
+    metadata,
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),  # the last whose content is in an archive
+)
+
 exception = Table(
     "exception",
     metadata,

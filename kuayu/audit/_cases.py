@@ -39,22 +39,23 @@ def check(
     for ledger in ledgers:
         problems += _ends(ledger, records, statuses)
     here = {stream.split("/")[0] for ledger in ledgers for stream in ledger.streams}
+    archived = {case for ledger in ledgers for case in ledger.archived}
     at_acceptance = {case for stage, case in statuses if stage is Stage.ACCEPTANCE}
     for case in sorted(at_acceptance):
         codes = statuses[Stage.ACCEPTANCE, case]
         counts["cases"] += 1
         counts["cases_ended" if all(Phase(s) in ENDS for s in codes.values()) else "cases_open"] += 1
-        if case not in unsettled:
+        if case not in unsettled and case not in archived:
             problems += [
                 Problem(kind=Kind.CONTRADICTION, what=what, case=case)
                 for what in disagreement(case, statuses)
             ]
     for stage, case in statuses:
-        if case not in at_acceptance and case.split("-")[0] in here:
+        if case not in at_acceptance | archived and case.split("-")[0] in here:
             what = f"is at {stage}, and no acceptance stage has it"
             problems.append(Problem(kind=Kind.LOST, what=what, case=case))
     if accepted is not None:
-        known = set(accepted)
+        known = set(accepted) - archived
         lost, unasked = known - at_acceptance, at_acceptance - known
         problems += [
             Problem(kind=Kind.LOST, what="was accepted and is in no ledger", case=case)

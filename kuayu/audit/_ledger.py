@@ -14,6 +14,7 @@ from bus.envelope import Malformed
 from bus.ledger import Entry, Ledger, merkle, tables
 from bus.ledger import Kind as RowKind
 from bus.ledger.entry import decode
+from bus.ledger.stubs import is_stub, leaf
 from kuayu.audit._findings import Kind, Problem
 from kuayu.audit._restored import Restored, place_of
 from schemas import Codec, CodecError
@@ -86,6 +87,8 @@ class Contents:
         self.came: dict[tuple[str, int], int] = {}
         """In rows by the topic and partition that they came from."""
         self.positions: dict[tuple[str, int], Any] = {}
+        self.archived: set[str] = set()
+        """Cases whose rows are stubs: nobody can tell here how they ended."""
 
 
 class Reading:
@@ -160,8 +163,8 @@ class Reading:
                 if blob is None:
                     self._say(Kind.LOST, f"the row is missing from batch {number}", row=due)
                 else:
-                    leaves.append(blob)
-            root = merkle.root(leaves) if leaves else b""
+                    leaves.append(leaf(blob))
+            root = merkle.root_of_leaves(leaves) if leaves else b""
             linked = merkle.chain(chain, number, batch.first_row, batch.last_row, batch.root)
             if root != batch.root:
                 what = (
@@ -253,6 +256,8 @@ class Reading:
             self._say(Kind.DOUBLED, f"the number comes again after {last}", **place)
         elif entry.number > last + 1:
             self._say(Kind.LOST, f"numbers {last + 1} to {entry.number - 1} of the lane are missing", **place)
+        elif is_stub(entry):
+            self._contents.archived.add(entry.subject)
         elif (digest := self._digest(entry)) is None or env.link(running, digest) != entry.lane_hash:
             self._say(Kind.DAMAGED, "its content is not what the lane's hash was taken over", **place)
         self._running[row.lane] = (entry.number, entry.lane_hash, entry.incarnation)

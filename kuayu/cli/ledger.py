@@ -10,7 +10,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="备份、恢复、压缩账本 / Back up, restore and compact a node's ledger (KUAYU_DATA or KUAYU_LEDGER names it).",
+    help="备份、恢复、归档、压缩账本 / Back up, restore, archive and compact a node's ledger (KUAYU_DATA or KUAYU_LEDGER names it).",
 )
 
 Code = Annotated[
@@ -32,7 +32,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise _end(f"{error}: is there already; a backup is never overwritten") from error
+        raise _end(f"{error}: is there already; neither backup nor archive is overwritten") from error
     except (
         InspectionError,
         BadSetting,
@@ -121,3 +121,30 @@ def compact(
     with _told():
         dropped = compact_ledger(Settings.load(), code, days)
     typer.echo(f"dropped: {dropped.answers} idempotency keys, {dropped.samples} quarantined samples")
+
+
+@app.command()
+def archive(
+    code: Code,
+    file: Annotated[Path, typer.Argument(help="The archive; it must not be there yet.")],
+    days: Annotated[
+        int,
+        typer.Option(
+            help="Only cases of which nothing was written for so long; more than your oldest backup.", min=1
+        ),
+    ] = 400,
+) -> None:
+    """Move the content of cases that ended long ago to a file. Ledger and archive stay provable, each by the other.
+
+    Refused while a node has the ledger open. Only what is receipted is moved; a counterpart restored from a backup that
+    is older than `--days` can't be given it back.
+
+    Example: `kuayu ledger archive 430100 /archive/430100-2027.db`
+    """
+    from kuayu.ledgers import archive_ended
+    from kuayu.settings import Settings
+
+    with _told():
+        moved = archive_ended(Settings.load(), code, file, days)
+    where = f" to {file}" if moved.cases else "; no file was written"
+    typer.echo(f"archived: {moved.cases} cases, {moved.rows} rows{where}")

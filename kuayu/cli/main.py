@@ -173,6 +173,10 @@ def case_journey(
         str, typer.Option(help="The node whose ledger is read; the accepting one if none is named.")
     ] = "",
     rows: Annotated[bool, typer.Option(help="Also every row of the log, for operators.")] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Where the case is archived.", exists=True, dir_okay=False),
+    ] = None,
 ) -> None:
     """The journey of a case, from the ledger on this machine (KUAYU_DATA or KUAYU_LEDGER).
 
@@ -182,7 +186,8 @@ def case_journey(
     from kuayu.settings import BadSetting, Settings
 
     try:
-        typer.echo(show_case(Settings.load(), case_id, at or case_id.split("-")[0], rows=rows))
+        code = at or case_id.split("-")[0]
+        typer.echo(show_case(Settings.load(), case_id, code, rows=rows, archive=archive))
     except (InspectionError, BadSetting) as error:
         fail(str(error))
 
@@ -190,19 +195,26 @@ def case_journey(
 @app.command()
 def verify(
     code: Annotated[str, typer.Argument(help="The node whose ledger is checked, six digits.")],
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="An archive of it, to be proven as well; may be repeated.", exists=True, dir_okay=False
+        ),
+    ] = None,
 ) -> None:
     """Prove a ledger from itself: hash chain, lanes without gaps, projections equal to a rebuild. Reads only."""
     from kuayu.inspection import InspectionError, check_ledger
     from kuayu.settings import BadSetting, Settings
 
     try:
-        problems, rows = check_ledger(Settings.load(), code)
+        found = check_ledger(Settings.load(), code, archive or ())
     except (InspectionError, BadSetting) as error:
         fail(str(error))
-    for problem in problems:
+    for problem in found.problems:
         typer.echo(problem)
-    typer.echo(f"{rows} rows, {len(problems)} problems")
-    raise typer.Exit(1 if problems else 0)
+    archived = f" ({found.archived} archived)" if found.archived else ""
+    typer.echo(f"{found.rows} rows{archived}, {len(found.problems)} problems")
+    raise typer.Exit(1 if found.problems else 0)
 
 
 @app.command("replay-log")

@@ -64,7 +64,7 @@ def ledgers(folder: Path, codes: tuple[str, ...], book: Book, readings: Readings
     statuses: dict[tuple[Stage, str], dict[str, str]] = {}
     for code in codes:
         try:
-            problems, checked = check_ledger(settings, code)
+            problems, checked, _ = check_ledger(settings, code)
         except InspectionError as error:
             found.append(str(error))
             continue

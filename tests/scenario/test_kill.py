@@ -156,8 +156,7 @@ class Nodes:
 
         until(done, lambda: str([self.tally(code) for code in self.running]))
         for code in self.ports:
-            problems, _ = check_ledger(self.settings(), code)
-            assert problems == []
+            assert check_ledger(self.settings(), code).problems == []
             ledger = Ledger(self.settings().ledger_url(code))
             with ledger.read() as connection:
                 rows = connection.execute(select(tables.case.c.subject, tables.case.c.status)).all()

@@ -1,6 +1,7 @@
 """Law 11: a sender, a receiver or both restored from a backup agree on what was said; nothing is lost or doubled."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from bus import Change, Ledger, Message, Unavailable
 from bus import envelope as env
+from bus.archive import archive
 from bus.incarnation import declare_offline
 from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State, Topology
 
@@ -491,3 +493,51 @@ def expire(pair: Pair) -> None:
     for topic in (TOPIC, BACK):
         for partition in (0, 1):
             pair.broker.delete_records(topic, partition, len(pair.broker.records(topic, partition)))
+
+
+def put_away(node: Node, *, cases: int, days: int) -> None:
+    """Archive what is so old, while the node is stopped."""
+    node.kill()
+    ledger = node.reach_ledger()
+    before = node.clock.now() - timedelta(days=days)
+    assert archive(ledger, node.folder / f"{node.stage.code}.archive", before).cases == cases
+    ledger.close()
+    node.open()
+
+
+def mates(count: int) -> list[str]:
+    """Cases of one lane."""
+    return [case for n in range(100) if env.partition_of(case := f"1-{n}", 2) == 0][:count]
+
+
+def test_a_receiver_restored_from_before_an_archive_is_an_alarm(pair: Pair) -> None:
+    old, young = mates(2)
+    backup = pair.answer.back_up()
+    pair.ask.act(old, Send(times=2, note="old"))
+    pair.settle()
+    pair.ask.act(young, Send(note="young"))
+    pair.settle()
+    pair.clock.move(days=500)
+    put_away(pair.ask, cases=1, days=400)
+    pair.broker.delete_records(TOPIC, 0, 100)
+    pair.answer.restore(backup)
+    agree(pair)
+    assert any("up to 2 the lane is in archives" in detail for _, detail in pair.ask.observed.alarms)
+    assert pair.answer.notes(old) == pair.answer.notes(young) == ()  # nothing passes what is missing
+
+
+def test_a_restored_receiver_is_sent_again_what_is_not_archived(pair: Pair) -> None:
+    first, second, young = mates(3)
+    pair.ask.act(first, Send(note="old"))
+    pair.ask.act(second, Send(note="old"))
+    pair.settle()
+    pair.clock.move(days=500)
+    backup = pair.answer.back_up()
+    pair.ask.act(young, Send(note="young"))
+    pair.settle()
+    put_away(pair.ask, cases=2, days=400)
+    pair.broker.delete_records(TOPIC, 0, 100)
+    pair.answer.restore(backup)
+    agree(pair)
+    assert pair.answer.notes(young) == ("young0",)
+    assert not any("in archives" in detail for _, detail in pair.ask.observed.alarms)
