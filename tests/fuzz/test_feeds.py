@@ -13,20 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.feeds import FeedError, load_mapping, read_cases, read_plans
+from tests.applications import BODY, CSV
 from tests.fuzz.profile import fuzz
 
 MAPPING = load_mapping()
-BODY = {
-    "item_code": "11430100000000000X2430100000001",
-    "belonging": "430100",
-    "channel": "counter",
-    "applicant": {
-        "person": {"name": "张三", "document_kind": "identity_card", "document_number": "11010519491231002X"}
-    },
-    "form": [{"name": "reason", "value": "补领"}],
-    "materials": [{"code": "id_card", "name": "居民身份证", "form": "electronic", "may_follow": False}],
-    "delivery": {"kind": "counter", "jurisdiction": "430300"},
-}
 LOG = (
     b"case:concept:name,concept:name,time:timestamp,org:resource\n"
     b'1,Confirmation of receipt,2011-10-11T13:45:40+02:00,"desk, one"\n'
@@ -38,16 +28,11 @@ XES = (
     b'<string key="concept:name" value="1"/><event><string key="concept:name" value="Confirmation of receipt"/>'
     b'<date key="time:timestamp" value="2011-10-11T13:45:40+02:00"/></event></trace></log>'
 )
-CASES_CSV = (
-    "item_code,belonging,channel,applicant.person.name,applicant.person.document_kind,"
-    "applicant.person.document_number,form.reason,materials,delivery.kind,delivery.jurisdiction,key\n"
-    "11430100000000000X2430100000001,430100,counter,张三,identity_card,11010519491231002X,补领,"
-    "id_card=居民身份证,counter,430300,k1\n"
-).encode()
+HEAD, ROW, _ = CSV.split("\n")
 WHOLE = {
     "log.csv": LOG,
     "log.xes": XES,
-    "cases.csv": CASES_CSV,
+    "cases.csv": HEAD.encode() + b",key\n" + ROW.encode() + b",k1\n",
     "cases.json": json.dumps([BODY, BODY], ensure_ascii=False).encode(),
     "cases.jsonl": (json.dumps(BODY, ensure_ascii=False) + "\n").encode() * 2,
 }

@@ -2,11 +2,8 @@
 
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,93 +20,54 @@ from bus.transport.kafka_sockets import DIRECT
 from jurisdictions import Required, Serves, load_directory
 from kuayu.broker import LocalBroker
 from kuayu.inspection import check_ledger
-from kuayu.keys import add_key
-from kuayu.ledgers import back_up_and_prove, restore_backup
 from kuayu.node import create_topics
 from kuayu.settings import Settings
+from tests.chaos.region import Lost, Node, until
+from tests.running import PATIENCE, answered, eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 ZHUZHOU, CHANGSHA, XIANGTAN = "430200", "430100", "430300"
-PATIENCE = 90.0
-"""Seconds in which everything must have settled; generous, for slow machines."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Nodes:
     """Three nodes on a broker of their own."""
 
     def __init__(self, folder: Path, broker: LocalBroker, driver: str) -> None:
-        self.folder = folder
         self.broker = broker
-        self.driver = driver
-        self.ports = {code: free_port() for code in (ZHUZHOU, CHANGSHA, XIANGTAN)}
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.settings = Settings(bootstrap_servers=broker.bootstrap, driver=driver, data=folder)
+        environment = os.environ | {"KUAYU_BOOTSTRAP_SERVERS": broker.bootstrap, "KUAYU_DRIVER": driver}
+        self.by_code = {
+            code: Node(code, folder, self.settings.ledger_url(code), environment)
+            for code in (ZHUZHOU, CHANGSHA, XIANGTAN)
+        }
         self.ids: list[str] = []
         """Every case that was handed in, in order."""
-        self.key = add_key(
-            folder / "keys.yaml",
-            caller="system:hall",
-            name="hall",
-            jurisdiction=ZHUZHOU,
-            roles=["submit", "read"],
-        )
-        create_topics(self.settings(), frozenset(self.ports))
+        create_topics(self.settings, frozenset(self.by_code))
 
-    def settings(self) -> Settings:
-        return Settings(
-            bootstrap_servers=self.broker.bootstrap,
-            driver=self.driver,
-            data=self.folder,
-            keys=self.folder / "keys.yaml",
-        )
-
-    def start(self, code: str) -> None:
-        environment = os.environ | {
-            "KUAYU_BOOTSTRAP_SERVERS": self.broker.bootstrap,
-            "KUAYU_DRIVER": self.driver,
-            "KUAYU_DATA": str(self.folder),
-            "KUAYU_KEYS": str(self.folder / "keys.yaml"),
-            "KUAYU_HTTP": f"127.0.0.1:{self.ports[code]}",
-        }
-        with (self.folder / f"{code}.log").open("ab") as log:
-            self.running[code] = subprocess.Popen(
-                [sys.executable, "-m", "kuayu", "node", code], env=environment, stdout=log, stderr=log
-            )
-
-    def ready(self, code: str) -> None:
-        def answers() -> bool:
-            try:
-                return httpx.get(self.url(code, "/readyz"), timeout=2).status_code == 200
-            except httpx.HTTPError:
-                return False
-
-        until(answers, lambda: (self.folder / f"{code}.log").read_text()[-2000:])
-
-    def url(self, code: str, path: str) -> str:
-        return f"http://127.0.0.1:{self.ports[code]}{path}"
-
-    def kill(self, code: str, how: signal.Signals = signal.SIGKILL) -> None:
-        process = self.running.pop(code)
-        process.send_signal(how)
-        process.wait(30)
+    def __getitem__(self, code: str) -> Node:
+        return self.by_code[code]
 
     def stop(self) -> None:
-        for process in self.running.values():
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in self.running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
-        self.running.clear()
+        for node in self.by_code.values():
+            node.stop()
+
+    def until(self, done: Callable[[], bool], what: str) -> None:
+        """Wait; if in vain, say what the nodes say."""
+        try:
+            until(done, what)
+        except Lost as lost:
+            said = [f"{node.tally()}\n{node.log.read_text()[-2000:]}" for node in self.by_code.values()]
+            raise AssertionError("\n".join([str(lost), *said])) from lost
+
+    def ready(self, *codes: str) -> None:
+        for code in codes:
+            self.until(self[code].ready, f"{code} is ready")
+
+    def tally(self, code: str) -> dict[str, Any]:
+        found = eventually(self[code].tally)
+        assert found is not None
+        return found
 
     def hand_in(self, count: int) -> None:
         """Hand in so many more instant cases, trying again with the same keys until each is taken."""
@@ -119,27 +77,20 @@ class Nodes:
     def send(self, keys: list[str]) -> list[str]:
         """Hand in a case for each key; the ids, once all are taken."""
         body = [submission() | {"key": key} for key in keys]
+        headers = {"Authorization": f"Bearer {self[ZHUZHOU].keys.hall}"}
         ids: dict[int, str] = {}
 
         def taken() -> bool:
-            try:
-                headers = {"Authorization": f"Bearer {self.key}"}
-                answer = httpx.post(self.url(ZHUZHOU, "/v1/cases"), json=body, headers=headers, timeout=10)
-            except httpx.HTTPError:
-                return False
-            if answer.status_code >= 500:
-                return False
-            for index, result in enumerate(answer.json()["results"]):
-                if result["status"] == 202:
-                    ids[index] = result["case"]["case_id"]
+            with suppress(httpx.HTTPError):
+                answer = httpx.post(f"{self[ZHUZHOU].url}/v1/cases", json=body, headers=headers, timeout=10)
+                results = answer.json()["results"] if answer.status_code < 500 else []
+                for index, result in enumerate(results):
+                    if result["status"] == 202:
+                        ids[index] = result["case"]["case_id"]
             return len(ids) == len(keys)
 
-        until(taken, lambda: "not taken")
+        self.until(taken, "every case is taken")
         return [ids[index] for index in range(len(keys))]
-
-    def tally(self, code: str) -> dict[str, Any]:
-        answer: dict[str, Any] = httpx.get(self.url(code, "/v1/tally"), timeout=5).json()
-        return answer
 
     def settle(self) -> None:
         """Wait until every case is delivered and every hand-over receipted, everywhere; then prove it.
@@ -148,29 +99,22 @@ class Nodes:
         """
 
         def done() -> bool:
-            try:
-                tallies = [self.tally(code) for code in self.ports]
-            except httpx.HTTPError:
-                return False
-            return tallies[0]["collected"] == len(self.ids) and all(t["open_handovers"] == 0 for t in tallies)
+            tallies = [tally for node in self.by_code.values() if (tally := node.tally())]
+            return (
+                len(tallies) == len(self.by_code)
+                and tallies[0]["collected"] == len(self.ids)
+                and all(tally["open_handovers"] == 0 for tally in tallies)
+            )
 
-        until(done, lambda: str([self.tally(code) for code in self.running]))
-        for code in self.ports:
-            assert check_ledger(self.settings(), code).problems == []
-            ledger = Ledger(self.settings().ledger_url(code))
+        self.until(done, "every case is delivered and every hand-over receipted")
+        for code, node in self.by_code.items():
+            assert check_ledger(self.settings, code).problems == []
+            ledger = Ledger(node.ledger)
             with ledger.read() as connection:
                 rows = connection.execute(select(tables.case.c.subject, tables.case.c.status)).all()
             ledger.close()
             assert sorted(row.subject for row in rows) == sorted(self.ids)
             assert {row.status for row in rows} == {"delivered"}
-
-
-def until(done: Callable[[], bool], explain: Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        if time.monotonic() > deadline:
-            pytest.fail(f"not in {PATIENCE:.0f} s: {explain()}")
-        time.sleep(0.1)
 
 
 def submission() -> dict[str, Any]:
@@ -207,10 +151,9 @@ def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with LocalBroker(folder / "broker") as broker:
         made = Nodes(folder, broker, request.param)
         try:
-            for code in made.ports:
-                made.start(code)
-            for code in made.ports:
-                made.ready(code)
+            for node in made.by_code.values():
+                node.start()
+            made.ready(*made.by_code)
             yield made
         finally:
             made.stop()
@@ -219,8 +162,8 @@ def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_any_node_killed_under_load_loses_and_doubles_nothing(nodes: Nodes) -> None:
     for victim in (CHANGSHA, ZHUZHOU, XIANGTAN):
         nodes.hand_in(40)
-        nodes.kill(victim)
-        nodes.start(victim)
+        nodes[victim].kill()
+        nodes[victim].start()
     nodes.ready(ZHUZHOU)
     nodes.hand_in(20)
     nodes.settle()
@@ -237,10 +180,9 @@ def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(nodes: Node
 
 def test_a_frozen_node_that_returns_after_another_took_over_stops(nodes: Nodes) -> None:
     nodes.hand_in(20)
-    frozen = nodes.running.pop(CHANGSHA)
+    frozen = nodes[CHANGSHA].leave()
     frozen.send_signal(signal.SIGSTOP)
-    nodes.ports[CHANGSHA] = free_port()
-    nodes.start(CHANGSHA)
+    nodes[CHANGSHA].start()
     nodes.ready(CHANGSHA)
     frozen.send_signal(signal.SIGCONT)
     nodes.hand_in(20)
@@ -256,7 +198,7 @@ def test_garbage_in_an_inbox_is_quarantined_and_hurts_no_case(nodes: Nodes) -> N
     for number in range(50):
         headers = [("ce_type", b"kuayu.CaseAccepted"), ("ce_id", b"%d" % number)]
         producer.send(Outbound(topic, number % 8, b"x", os.urandom(200), headers), lambda _: None)
-    assert producer.flush(20)
+    assert producer.flush(PATIENCE)
     producer.close()
     transport.close()
     nodes.hand_in(30)
@@ -265,11 +207,11 @@ def test_garbage_in_an_inbox_is_quarantined_and_hurts_no_case(nodes: Nodes) -> N
 
 
 def test_events_that_expired_before_their_receiver_returned_arrive_all_the_same(nodes: Nodes) -> None:
-    nodes.kill(CHANGSHA)
+    nodes[CHANGSHA].kill()
     nodes.hand_in(20)
-    until(lambda: bool(nodes.tally(ZHUZHOU)["open_handovers"] == 20), lambda: str(nodes.tally(ZHUZHOU)))
+    nodes.until(lambda: nodes[ZHUZHOU].backlog() == 20, "all are handed over")
     expire(nodes.broker.bootstrap, f"kuayu.review.{CHANGSHA}")
-    nodes.start(CHANGSHA)
+    nodes[CHANGSHA].start()
     nodes.ready(CHANGSHA)
     nodes.settle()
 
@@ -290,17 +232,16 @@ def test_nodes_restored_from_older_backups_agree_with_the_others(
     nodes.settle()
     backups = {code: tmp_path / f"{code}.db" for code in restored}
     for code, file in backups.items():
-        assert back_up_and_prove(nodes.settings(), code, file)[0] == []  # while it runs
+        nodes[code].back_up(file)  # while it runs
     nodes.hand_in(20)
     nodes.settle()
     keys = [f"case-{number}" for number in range(len(nodes.ids))]
     for code in restored:
-        nodes.kill(code)
+        nodes[code].kill()
     for code, file in backups.items():
-        restore_backup(nodes.settings(), code, file)
-        nodes.start(code)
-    for code in restored:
-        nodes.ready(code)
+        nodes[code].restore(file)
+        nodes[code].start()
+    nodes.ready(*restored)
     assert nodes.send(keys[-20:]) == nodes.ids[-20:]  # what was lost is not done again
     nodes.hand_in(10)
     nodes.settle()
@@ -309,10 +250,10 @@ def test_nodes_restored_from_older_backups_agree_with_the_others(
 def expire(bootstrap: str, topic: str) -> None:
     """Delete every record of a topic, as retention does."""
     transport = open_transport("kafka-python", bootstrap)
-    partitions = transport.topics()[topic]
+    partitions = answered(transport.topics)[topic]
     consumer = transport.consumer("expiry")
     consumer.assign({TopicPartition(topic, number): None for number in range(partitions)})
-    ends = consumer.ends(10)
+    ends = answered(lambda: consumer.ends(10))
     consumer.close()
     transport.close()
     admin = KafkaAdminClient(bootstrap_servers=bootstrap, proxy_url=DIRECT)

@@ -116,7 +116,8 @@ def read(consumer: Consumer, wanted: int, limit: int = 500) -> list[Record]:
         got = consumer.poll(0.5, limit)
         assert len(got) <= limit
         records += got
-    assert len(records) == wanted
+    came = [(record.partition, record.offset) for record in records[-50:]]
+    assert len(records) == wanted, f"up to {came}; the ends are {answered(lambda: consumer.ends(5))}"
     return records
 
 

@@ -17,6 +17,16 @@ from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State, To
 TOPIC, BACK = "kuayu.answer.2", "kuayu.ask.1"
 
 
+def backed_up(pair: Pair, *nodes: Node, lost: int) -> list[Path]:
+    """Backups of these after a first event, "before0"; so many more follow, "lost0", "lost1" …, of which they know nothing."""
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backups = [node.back_up() for node in nodes]
+    pair.ask.act("1-a", Send(times=lost, note="lost"))
+    pair.settle()
+    return backups
+
+
 def agree(pair: Pair, rounds: int = 4) -> None:
     """Let both talk until nothing is left to be said."""
     for _ in range(rounds):
@@ -47,11 +57,7 @@ def reply(_state: State | None, message: Message) -> Decided | None:
 
 
 def test_a_restored_sender_takes_back_what_its_receiver_holds(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.ask.back_up()
-    pair.ask.act("1-a", Send(times=2, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.ask, lost=2)
     pair.ask.restore(backup)
     assert pair.ask.notes("1-a") == ("send",)
     agree(pair)
@@ -64,11 +70,7 @@ def test_a_restored_sender_takes_back_what_its_receiver_holds(pair: Pair) -> Non
 
 
 def test_nothing_is_decided_before_everything_is_known(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.ask.back_up()
-    pair.ask.act("1-a", Send(note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.ask, lost=1)
     pair.ask.restore(backup)
     for _ in range(3):  # its receiver is away
         pair.ask.step()
@@ -163,11 +165,7 @@ def test_topics_that_nobody_made_hold_up_no_other(pair: Pair, monkeypatch: pytes
 
 def test_an_input_whose_outputs_were_adopted_produces_none(pair: Pair) -> None:
     pair.answer.stage.rule = reply
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.answer.back_up()
-    pair.ask.act("1-a", Send(times=2, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.answer, lost=2)
     assert pair.ask.notes("1-a") == ("send", "before0", "send", "lost0", "lost1")
     pair.answer.restore(backup)
     agree(pair)
@@ -218,11 +216,7 @@ def test_of_an_input_only_what_was_not_said_before_is_sent(pair: Pair) -> None:
 
 
 def test_a_restored_receiver_reads_again_and_doubles_nothing(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.answer.back_up()
-    pair.ask.act("1-a", Send(times=3, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.answer, lost=3)
     pair.answer.restore(backup)
     agree(pair)
     assert same(pair) == ["before0", "lost0", "lost1", "lost2"]
@@ -230,11 +224,7 @@ def test_a_restored_receiver_reads_again_and_doubles_nothing(pair: Pair) -> None
 
 
 def test_a_restored_receiver_is_sent_again_what_expired_meanwhile(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.answer.back_up()
-    pair.ask.act("1-a", Send(times=3, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.answer, lost=3)
     expire(pair)
     pair.answer.restore(backup)
     pair.answer.step()
@@ -246,11 +236,7 @@ def test_a_restored_receiver_is_sent_again_what_expired_meanwhile(pair: Pair) ->
 
 
 def test_both_restored_keep_what_kafka_still_has(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backups = pair.ask.back_up(), pair.answer.back_up()
-    pair.ask.act("1-a", Send(times=2, note="lost"))
-    pair.settle()
+    backups = backed_up(pair, pair.ask, pair.answer, lost=2)
     pair.ask.restore(backups[0])
     pair.answer.restore(backups[1])
     agree(pair)
@@ -259,11 +245,7 @@ def test_both_restored_keep_what_kafka_still_has(pair: Pair) -> None:
 
 
 def test_both_restored_agree_that_what_nobody_has_was_never_said(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backups = pair.ask.back_up(), pair.answer.back_up()
-    pair.ask.act("1-a", Send(times=2, note="lost"))
-    pair.settle()
+    backups = backed_up(pair, pair.ask, pair.answer, lost=2)
     expire(pair)
     pair.ask.restore(backups[0])
     pair.answer.restore(backups[1])
@@ -325,11 +307,7 @@ def test_a_receiver_that_ended_an_incarnation_and_went_back_behind_it_is_told_al
 
 def test_many_lost_events_come_back_in_several_answers(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bus.adoption.RETURN_EVENTS", 3)
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.ask.back_up()
-    pair.ask.act("1-a", Send(times=8, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.ask, lost=8)
     pair.ask.restore(backup)
     agree(pair)
     assert same(pair) == ["before0", *(f"lost{i}" for i in range(8))]
@@ -337,11 +315,7 @@ def test_many_lost_events_come_back_in_several_answers(pair: Pair, monkeypatch: 
 
 def test_a_crash_while_events_come_back_changes_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bus.adoption.RETURN_EVENTS", 1)
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.ask.back_up()
-    pair.ask.act("1-a", Send(times=4, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.ask, lost=4)
     pair.ask.restore(backup)
     for _ in range(8):
         pair.ask.step()
@@ -377,11 +351,7 @@ def declared(node: Node) -> None:
 
 
 def test_a_receipt_for_a_number_that_we_do_not_know_is_told_and_harms_nobody_else(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.ask.back_up()
-    pair.ask.act("1-a", Send(times=2, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.ask, lost=2)
     put_back_silently(pair.ask, backup)
     agree(pair)
     assert "receipt_contradicts" in pair.ask.observed.kinds()
@@ -395,11 +365,7 @@ def test_a_receipt_for_a_number_that_we_do_not_know_is_told_and_harms_nobody_els
 
 
 def test_a_ledger_that_went_on_before_it_found_out_says_the_new_behind_the_old(pair: Pair) -> None:
-    pair.ask.act("1-a", Send(note="before"))
-    pair.settle()
-    backup = pair.ask.back_up()
-    pair.ask.act("1-a", Send(times=2, note="lost"))
-    pair.settle()
+    [backup] = backed_up(pair, pair.ask, lost=2)
     put_back_silently(pair.ask, backup)
     pair.clock.move(seconds=1)
     pair.ask.act("1-a", Send(times=3, note="new"))
