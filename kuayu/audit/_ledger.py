@@ -232,10 +232,8 @@ class Reading:
     def _displaced(self, row: Any, entry: Entry) -> None:
         """Another history has its number now, which only an opening of its lane can bring about."""
         lane = self._contents.outward.get(entry.lane)
-        if lane is None or entry.incarnation >= lane.incarnation:
-            self._say(
-                Kind.DAMAGED, "has no number, and its lane was not opened anew since", **place_of(entry)
-            )
+        if lane is None or entry.incarnation > lane.incarnation or lane.incarnation == 1:
+            self._say(Kind.DAMAGED, "has no number, and its lane was never opened anew", **place_of(entry))
         elif row.number is not None and not lane.opening:
             self._say(Kind.LOST, "lost its number, and was not issued again", **place_of(entry))
         sent = Sent(entry.row, entry.incarnation, entry.subject, entry.id, entry.lane_hash)

@@ -103,7 +103,18 @@ def what_was_issued_again_loses_its_number(connection: Connection) -> Found:
     again = issued_again(connection)
     mine = tables.log.c.row == again.row
     connection.execute(update(tables.log).where(mine).values(lane=None, number=None))
-    return Found(Kind.DAMAGED, "its lane was not opened anew since", place_of(again))
+    place = {"row": again.cause, "case": again.subject}
+    return Found(Kind.LOST, "does not stand under another one", place)
+
+
+def an_event_of_a_lane_that_was_never_opened_loses_its_number(connection: Connection) -> Found:
+    log, lane = tables.log, tables.lane
+    mine = (
+        select(log.c.row).join(lane, lane.c.id == log.c.lane).where(lane.c.outward, lane.c.incarnation == 1)
+    )
+    row = connection.execute(mine.order_by(log.c.row)).scalars().first()
+    connection.execute(update(log).where(log.c.row == row).values(lane=None, number=None))
+    return Found(Kind.DAMAGED, "its lane was never opened anew", {"row": row})
 
 
 def what_was_displaced_is_not_issued_again(connection: Connection) -> Found:
@@ -201,6 +212,12 @@ DAMAGES: list[Damage] = [
 @pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
 def test_each_damage_in_a_restored_ledger_is_found_and_named(ledgers: Ledgers, damage: Damage) -> None:
     found = ledgers.damage(RESTORED, damage)
+    problems = ledgers.problems()
+    assert found.is_in(problems), "\n".join(map(str, problems))
+
+
+def test_a_number_that_is_gone_without_any_restore_is_found(ledgers: Ledgers) -> None:
+    found = ledgers.damage(OTHER, an_event_of_a_lane_that_was_never_opened_loses_its_number)
     problems = ledgers.problems()
     assert found.is_in(problems), "\n".join(map(str, problems))
 
