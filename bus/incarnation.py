@@ -18,6 +18,9 @@ from bus.ledger import Head, Ledger, milliseconds, tables, upsert
 from bus.sending import UNRECEIPTED
 from bus.unit import Unit
 
+ABANDONED = "abandoned"
+"""Why a lane is still being opened: its receiver never answered, and a person ended the wait."""
+
 BEHIND = "receiver_behind"
 """Why a lane is being opened: its receiver ended an incarnation at a lower number than it told before."""
 
@@ -59,6 +62,35 @@ def declare_offline(ledger: Ledger, now: datetime, reason: str) -> Incarnation:
         row = (number, head.next_row, reason, milliseconds(now), False)
         upsert(connection, tables.incarnation, [row])
     return declared
+
+
+def abandon(ledger: Ledger, to: str, reason: str) -> list[str]:
+    """End the wait of a restored ledger, which no node has open, for the answers of a jurisdiction that never come.
+
+    What it holds of us beyond our backup is then decided anew. Its lanes go on being opened, and nothing new is sent there
+    until it answers after all. Returns their names; the declaration keeps the reason.
+
+    Raises:
+        LookupError: nothing is waited for from there.
+    """
+    lanes = [Lane(*row) for row in ledger.lanes(outward=True)]
+    waiting = [
+        lane
+        for lane in lanes
+        if lane.opening == RESTORED and LaneName.parse(lane.name).topic.rpartition(".")[2] == to
+    ]
+    if not waiting:
+        raise LookupError(f"{to}: no answer is waited for from there")
+    declared = tables.incarnation
+    with ledger.engine.begin() as connection:
+        upsert(connection, tables.lane, [astuple(replace(lane, opening=ABANDONED)) for lane in waiting])
+        newest = select(func.max(declared.c.number)).scalar_subquery()
+        connection.execute(
+            update(declared)
+            .where(declared.c.number == newest)
+            .values(reason=declared.c.reason + f"; not waited for {to}: {reason}")
+        )
+    return [lane.name for lane in waiting]
 
 
 def last_common_row(connection: Connection, incarnation: int) -> int | None:

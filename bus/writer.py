@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from bus.answering import Answering, Teller
 from bus.application import Application, place_of
 from bus.books import Books, HeldRow, Lane
+from bus.clock import ahead
 from bus.errors import Busy, CommandRefused, Fenced, Unavailable
 from bus.failures import Failure, classify
 from bus.holding import ADOPTED, RESTORED
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 BATCH_ITEMS = 1_000
 """Items of one kind in one commit; beyond, the commit costs no less an item."""
+WAIT_TOLD_EVERY = timedelta(minutes=1)
+"""How often a restored ledger says which receivers it waits for."""
 QUEUE_BYTES = 64 << 20
 """Of read records that may wait: few of the largest fill the queue."""
 QUEUE_ITEMS = 10_000
@@ -84,6 +87,7 @@ class Writer:
         """Whether nothing new is taken in, for want of room on the disk; what was taken is still worked off."""
         self._settled_at: datetime | None = None
         """While restoring: the earliest end."""
+        self._told_of_wait_at = clock.now() + WAIT_TOLD_EVERY
         self._waits = True
         """Whether cases may be held that waited for the end of a restore."""
         self._doubtful = False
@@ -190,9 +194,14 @@ class Writer:
                 if not said:
                     return
                 self._settled_at = now + SETTLE
-            lanes = (self.books.lanes[True, name] for name in self.books.opening)
-            if now < self._settled_at or any(lane.opening == RESTORED for lane in lanes):
+            missing = [n for n in sorted(self.books.opening) if self.books.lanes[True, n].opening == RESTORED]
+            if now < self._settled_at or missing:
+                self._tell_of_wait(missing, now)
                 return
+            if self.books.opening:
+                self._observer.alarm(
+                    "restore_ended_early", "not agreed: " + ", ".join(sorted(self.books.opening))
+                )
             unit = Unit(self.books, now)
             settle(unit)
             try:
@@ -205,6 +214,13 @@ class Writer:
             cases = [key for key, rows in self.books.held.items() if any(_given_up(row) for row in rows)]
             with self._wake:
                 self._acts.extend(map(self._release, cases))
+
+    def _tell_of_wait(self, lanes: Sequence[str], now: datetime) -> None:
+        """Once a minute: nothing is decided until these receivers answer, or a person ends the wait."""
+        if lanes and not ahead(self._told_of_wait_at, now, WAIT_TOLD_EVERY):
+            self._told_of_wait_at = now + WAIT_TOLD_EVERY
+            detail = f"no answer on {', '.join(lanes)}; is its node there? If it never will be: kuayu ledger abandon"
+            self._observer.alarm("restore_waits", detail)
 
     def _release(self, case: tuple[str, str]) -> Act:
         """Lets a case go on that waited for the end of a restore; one that can't stays held alone."""

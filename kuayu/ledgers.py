@@ -13,7 +13,7 @@ from bus import Ledger, SystemClock
 from bus.archive import Archived, archive
 from bus.backup import back_up, put_back
 from bus.books import Incarnation
-from bus.incarnation import declare_offline
+from bus.incarnation import abandon, declare_offline
 from bus.ledger import milliseconds, tables
 from bus.ledger.locks import alone
 from bus.verification import verify
@@ -61,6 +61,19 @@ def declare_loss(settings: Settings, code: str, reason: str) -> Incarnation:
     with open_ledger(settings, code) as (ledger, _records), alone(ledger.engine):
         upgrade(ledger.engine)
         return declare_offline(ledger, SystemClock().now(), reason)
+
+
+def abandon_answers(settings: Settings, code: str, to: str, reason: str) -> list[str]:
+    """End a restored ledger's wait for a receiver that never answers; the names of the lanes to it.
+
+    Raises:
+        BlockingIOError: a node has the ledger open.
+        LookupError: nothing is waited for from there.
+        kuayu.inspection.InspectionError: no such ledger.
+    """
+    with open_ledger(settings, code) as (ledger, _records), alone(ledger.engine):
+        upgrade(ledger.engine)
+        return abandon(ledger, to, reason)
 
 
 class Dropped(NamedTuple):

@@ -107,6 +107,27 @@ def declare(
 
 
 @app.command()
+def abandon(
+    code: Code,
+    to: Annotated[str, typer.Argument(help="The jurisdiction that never answers, six digits.")],
+    reason: Annotated[str, typer.Option(help="Why, for the log.")],
+) -> None:
+    """End a restored ledger's wait for a receiver that never answers (alarm `restore_waits`). The last resort.
+
+    What that receiver was told after the backup is then not known here, and may be decided and told a second time. Nothing
+    new is sent there until it answers after all. Refused while a node has the ledger open.
+
+    Example: `kuayu ledger abandon 430200 431100 --reason "节点已撤销 / the node is gone"`
+    """
+    from kuayu.ledgers import abandon_answers
+    from kuayu.settings import Settings
+
+    with _told():
+        lanes = abandon_answers(Settings.load(), code, to, reason)
+    typer.echo(f"no longer waited for: {', '.join(lanes)}")
+
+
+@app.command()
 def compact(
     code: Code,
     days: Annotated[int, typer.Option(help="What is younger is kept.", min=1)] = 90,

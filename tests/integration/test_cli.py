@@ -200,12 +200,13 @@ def test_compaction_drops_what_is_older_than_it_was_told(node: tuple[str, str, P
     ledger.close()
 
 
-@pytest.mark.parametrize("command", ["backup", "restore", "declare", "compact", "archive"])
+@pytest.mark.parametrize("command", ["backup", "restore", "declare", "compact", "archive", "abandon"])
 def test_a_ledger_that_is_not_there_is_one_line(command: str, tmp_path: Path) -> None:
     other = tmp_path / "no.backup"
     if command == "restore":
         other.write_bytes(b"no ledger at all")
-    arguments = [str(other)] if command in ("backup", "restore", "archive") else []
+    arguments = ["431100", "--reason", "gone"] if command == "abandon" else []
+    arguments += [str(other)] if command in ("backup", "restore", "archive") else []
     shown = run("ledger", command, "430100", *arguments, KUAYU_DATA=str(tmp_path))
     assert shown.exit_code == 2
     assert shown.output.startswith("kuayu: ")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from bus import Change, Ledger, Message, Unavailable
 from bus import envelope as env
 from bus.archive import archive
-from bus.incarnation import declare_offline
+from bus.incarnation import abandon, declare_offline
 from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State, Topology
 
 TOPIC, BACK = "kuayu.answer.2", "kuayu.ask.1"
@@ -130,6 +130,67 @@ def test_a_lane_that_the_backup_does_not_know_is_given_back_too(pair: Pair) -> N
     agree(pair)
     assert same(pair) == ["lost0"]
     assert pair.ask.notes("1-a") == ("adopted:lost0",)
+
+
+def abandoned(pair: Pair) -> list[str]:
+    """A person ends the wait of the asking node, while it is stopped."""
+    pair.ask.kill()
+    ledger = pair.ask.reach_ledger()
+    lanes = abandon(ledger, "2", "its node is gone")
+    ledger.close()
+    pair.ask.open()
+    return lanes
+
+
+def wait(pair: Pair) -> None:
+    """The receiver is away."""
+    for _ in range(20):
+        pair.ask.step()
+        pair.clock.move(seconds=10)
+
+
+def test_a_person_ends_the_wait_for_a_receiver_that_never_answers(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    pair.ask.restore(pair.ask.back_up())
+    wait(pair)
+    told = [detail for kind, detail in pair.ask.observed.alarms if kind == "restore_waits"]
+    assert TOPIC in told[0]
+    assert len(told) < 5
+    [lane] = abandoned(pair)
+    assert lane.endswith(f">{TOPIC}/{env.partition_of('1-a', 2)}")
+    wait(pair)
+    assert not pair.ask.engine.books.restoring
+    assert "its node is gone" in pair.ask.engine.books.declared.reason  # type: ignore[union-attr]
+    assert ("restore_ended_early", f"not agreed: {lane}") in pair.ask.observed.alarms
+    pair.ask.act("1-a", Send(note="after"))
+    pair.ask.step()
+    agree(pair)  # it is back after all
+    assert same(pair) == ["before0", "after0"]
+    assert pair.answer.notes("1-a") == ("before0", "after0")
+
+
+def test_what_a_receiver_gives_back_after_all_is_adopted(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    abandoned(pair)
+    wait(pair)
+    pair.ask.act("1-a", Send(note="after"))
+    agree(pair)
+    assert same(pair) == ["before0", "lost0", "after0"]
+    assert pair.ask.notes("1-a") == ("send", "send", "adopted:lost0")
+    assert pair.answer.notes("1-a") == ("before0", "lost0", "after0")
+
+
+def test_only_what_is_waited_for_is_abandoned(pair: Pair) -> None:
+    pair.ask.act("1-a", Send(note="before"))
+    pair.settle()
+    with pytest.raises(LookupError, match="2: no answer is waited for"):
+        abandoned(pair)
 
 
 def test_nothing_is_decided_before_every_receiver_could_be_asked(pair: Pair) -> None:
