@@ -192,6 +192,8 @@ def _restore(
     before()
     for node in nodes:
         node.kill()
+    scene.region.proxy.cut()  # what was sent into a stalled network is gone with its sender
+    time.sleep(0.2)
     scene.region.proxy.calm()
     after()
     for node, file in files.items():
