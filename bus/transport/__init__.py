@@ -59,7 +59,12 @@ def open_transport(driver: str, bootstrap: str) -> Transport:
 
         return KafkaPythonTransport(bootstrap)
     if driver == "confluent":
-        from bus.transport.confluent import ConfluentTransport  # noqa: PLC0415 (see above)
+        try:
+            from bus.transport.confluent import ConfluentTransport  # noqa: PLC0415 (see above)
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                'the transport driver "confluent" is not installed: pip install "kuayu[confluent]", or use "kafka-python"',
+            ) from error
 
         return ConfluentTransport(bootstrap)
     raise ValueError(f'transport driver {driver!r} is unknown: "kafka-python" or "confluent" would be right')

@@ -18,6 +18,7 @@ aborted transactions of foreign writers are not seen.
 """
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -436,6 +437,12 @@ def test_a_broker_away_is_named(driver: str) -> None:
 def test_an_unknown_driver_is_named() -> None:
     with pytest.raises(ValueError, match=r"'pigeon'.*kafka-python"):
         open_transport("pigeon", "127.0.0.1:9092")
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bus.transport.confluent", None)
+    with pytest.raises(ImportError, match=r'"confluent" is not installed: pip install "kuayu\[confluent\]"'):
+        open_transport("confluent", "127.0.0.1:9092")
 
 
 @contextmanager
