@@ -136,16 +136,13 @@ def _go_back(unit: Unit, lane: Lane, asked: ResendRequested) -> str:
         if asked.from_number < 1:
             return f"{lane.name}: {said}"
         return "" if lane.opening or asked.incarnation < lane.incarnation else _lost(lane, said)
-    with unit.books.ledger.read() as connection:
-        archived = last_archived(connection, lane.id)
+    archived = _archived(unit, lane)
     if asked.from_number <= archived:
         return (
             f"{lane.name}: asked to go back to {asked.from_number}; up to {archived} the lane is in archives"
         )
-    if (
-        asked.receiver_incarnation > lane.peer_incarnation
-    ):  # restored: it holds no more than what it asks after
-        lane = _lower(unit, lane, asked.from_number - 1)
+    if asked.receiver_incarnation > lane.peer_incarnation:  # restored: what it holds may have another outcome
+        lane = doubt(unit, lane)
         unit.set_lane(replace(lane, peer_incarnation=asked.receiver_incarnation, peer_row=0))
     if asked.from_number <= lane.number and not lane.opening:
         first = unit.books.ledger.lane_entries(lane.id, asked.from_number, asked.from_number)
@@ -198,17 +195,20 @@ def _earlier(unit: Unit, lane: Lane, said_at: tuple[int, int]) -> str:
 
 
 def doubt(unit: Unit, lane: Lane) -> Lane:
-    """Open everything again that we could send again: its receiver may know less of it than it told."""
-    with unit.books.ledger.read() as connection:
-        return _lower(unit, lane, last_archived(connection, lane.id))
+    """Open everything again that we could send again: its receiver may know less of it than it told.
 
-
-def _lower(unit: Unit, lane: Lane, mark: int) -> Lane:
-    """Open again what lies beyond; a case that was told of a refusal there is not told it twice."""
+    A case that was told of a refusal there is not told it twice.
+    """
+    mark = _archived(unit, lane)
     for number, row in unit.exceptions(lane, mark + 1, lane.mark).items():
         if row.status in FINAL:
             unit.set_exception(lane, number, row._replace(status=TOLD))
     return replace(lane, mark=min(lane.mark, mark))
+
+
+def _archived(unit: Unit, lane: Lane) -> int:
+    with unit.books.ledger.read() as connection:
+        return last_archived(connection, lane.id)
 
 
 def _except(unit: Unit, application: Application, lane: Lane, receipt: Receipt) -> str:

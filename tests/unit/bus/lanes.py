@@ -353,9 +353,7 @@ class Lanes:
                 fates = self._receiver(name).taken.get(name, [])
                 assert number == len(watched.sent[name])
                 assert mark <= len(fates) <= number
-                for at in (
-                    range(1, mark + 1) if agreed is None else ()
-                ):  # else the end says whether it was told anew
+                for at in range(1, mark + 1):
                     known, true = exceptions.get(at, "applied"), fates[at - 1].status
                     assert known == true or known not in FINAL, (
                         f"{name} {at} is {true}, its sender says {known}"

@@ -56,6 +56,12 @@ def reply(_state: State | None, message: Message) -> Decided | None:
     return Decided("applied", facts=(Noted(event.reason),), out=(Out(("ask", "1"), event, 1),))
 
 
+def broken(_state: State | None, message: Message) -> Decided | None:
+    if message.kind == "event":
+        raise ZeroDivisionError
+    return None
+
+
 def test_a_restored_sender_takes_back_what_its_receiver_holds(pair: Pair) -> None:
     [backup] = backed_up(pair, pair.ask, lost=2)
     pair.ask.restore(backup)
@@ -291,9 +297,35 @@ def test_a_restored_receiver_is_sent_again_what_expired_meanwhile(pair: Pair) ->
     pair.answer.step()
     pair.answer.step()
     pair.ask.step()
-    assert pair.ask.lane(outward=True, case="1-a").mark == 1  # open again, at once
+    assert pair.ask.lane(outward=True, case="1-a").mark == 0  # open again, at once
     agree(pair)
     assert same(pair) == ["before0", "lost0", "lost1", "lost2"]
+
+
+def test_what_a_restored_receiver_holds_parked_again_is_open_again_at_its_sender(pair: Pair) -> None:
+    """It asks only for what it lacks; of what it has, it may have told what it no longer knows."""
+    first, second = mates(2)
+    pair.answer.stage.rule = broken
+    pair.ask.act(first)
+    pair.settle()
+    backup = pair.answer.back_up()
+    pair.answer.stage.rule = lambda _state, _message: None
+    pair.answer.engine.mending.release(pair.answer.stream, first)
+    pair.ask.act(second)  # the last of the lane, which alone is probed where nothing is open
+    pair.settle()
+    lane = pair.ask.lane(outward=True, case=first)
+    assert (lane.mark, pair.ask.engine.books.exceptions(lane, 1, 2)) == (2, {})
+    pair.answer.restore(backup)
+    agree(pair)
+    assert pair.ask.engine.books.exceptions(lane, 1, 2)[1].status == "parked"
+    pair.broker.refuse(1_000, "kuayu.receipts.1")
+    pair.answer.engine.mending.refuse(pair.answer.stream, first, "operator", "lost", "原件已失 / lost")
+    for _ in range(3):
+        pair.settle()
+        pair.clock.move(seconds=61)
+    pair.broker._fates.clear()
+    agree(pair)
+    assert pair.ask.notes(first) == ("send", "told:HandOverRefused")
 
 
 def test_both_restored_keep_what_kafka_still_has(pair: Pair) -> None:
