@@ -200,7 +200,8 @@ def _digest(application: Application, entry: Entry) -> bytes:
 def _hold(unit: Unit, application: Application, entry: Entry) -> None:
     """Its effect comes in its case's order: `Application.release` sees to it."""
     causation = env.read(entry.head).causation
-    awaits = "event:" if env.is_local(causation) else f"event:{causation}"
+    known = env.is_local(causation) or _decided(unit, entry, causation)
+    awaits = "event:" if known else f"event:{causation}"
     if causation.startswith("key-"):  # it may be handed in again
         unit.set_answer("", causation, Answered(b"", entry.stream, entry.subject, entry.row))
     reason = "恢复后由接收方交回 / given back by its receiver after a restore"
@@ -220,6 +221,17 @@ def _hold(unit: Unit, application: Application, entry: Entry) -> None:
     unit.set_held(entry.stream, entry.subject, (*held, row))
     if not unit.restoring:
         application.release(unit, entry.stream, entry.subject)
+
+
+def _decided(unit: Unit, entry: Entry, cause: str) -> bool:
+    """Whether the event that caused it was decided anew, and led to other ends, before it was given back."""
+    log = tables.log
+    rows = unit.books.ledger.entries(select(log.c.entry).where(log.c.subject == entry.subject))
+    held = {row.row for row in unit.held_rows(entry.stream, entry.subject)}
+    return any(
+        (known.kind, known.stream, known.id) == (Kind.IN, entry.stream, cause) and known.row not in held
+        for known in (*rows, *unit.entries)
+    )
 
 
 def _own(unit: Unit, lane: Lane, first: int, last: int) -> Iterator[Entry]:

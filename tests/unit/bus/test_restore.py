@@ -192,6 +192,22 @@ def test_what_a_receiver_gives_back_after_all_is_adopted(pair: Pair) -> None:
     assert pair.answer.notes("1-a") == ("before0", "lost0", "after0")
 
 
+def test_what_is_given_back_after_its_cause_was_decided_anew_waits_for_nothing(pair: Pair) -> None:
+    backup = pair.answer.back_up()  # it knows no lane: how long should it wait, and for whom?
+    pair.answer.stage.rule = reply
+    pair.ask.act("1-a", Send(note="n"))
+    pair.settle()
+    pair.answer.restore(backup)
+    pair.answer.stage.rule = lambda _state, _message: None
+    for _ in range(5):  # the other is away
+        pair.answer.step()
+        pair.clock.move(seconds=10)
+    assert pair.answer.notes("1-a") == ("n0",)
+    agree(pair)
+    assert pair.answer.notes("1-a") == ("n0", "adopted:n0")
+    assert pair.answer.engine.books.held == {}
+
+
 def test_only_what_is_waited_for_is_abandoned(pair: Pair) -> None:
     pair.ask.act("1-a", Send(note="before"))
     pair.settle()
