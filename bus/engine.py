@@ -10,6 +10,7 @@ import structlog
 from bus import envelope as env
 from bus.application import Application, place_of
 from bus.books import Books
+from bus.certificates import Certificates
 from bus.clock import SystemClock
 from bus.errors import Fenced
 from bus.failures import Failure, classify
@@ -22,7 +23,7 @@ from bus.records import Records
 from bus.relay import Relay
 from bus.retrying import Retrying
 from bus.sending import Sending
-from bus.transport import Consumer, TopicPartition, TopicSpec, Transport, TransportError
+from bus.transport import Consumer, Tls, TopicPartition, TopicSpec, Transport, TransportError
 from bus.watch import LOOK_EVERY, Watch
 from bus.writer import Writer
 from schemas import Codec, Schemas
@@ -57,9 +58,11 @@ class Engine:
         client: str = "kuayu",
         topics: Sequence[TopicSpec] = (),
         version: str = "",
+        tls: Tls | None = None,
     ) -> None:
         """`topics`: made where they are missing, once the broker can be reached; see `Transport.ensure_topics`.
         `version` names program, contracts and directory: what is parked is tried once by each.
+        `tls`: the files with which `transport` was opened, to be watched.
         """
         clock = clock or SystemClock()
         by_stream: Mapping[str, Handler] = {env.stream_of(h.stage, h.code): h for h in handlers}
@@ -100,6 +103,7 @@ class Engine:
             clock,
             silent=self._silent,
             folder=ledger.folder,
+            certificates=tls and Certificates(tls, observer, clock, self._reconnect),
         )
         self.failure: BaseException | None = None
         """Why the engine stopped by itself; None while it runs or when it was stopped."""
@@ -141,6 +145,12 @@ class Engine:
     def _silent(self) -> dict[str, float]:
         now = time.monotonic()
         return {name: now - at for name, at in self._ended_well.items()}
+
+    def _reconnect(self) -> None:
+        """Everything goes on by new connections."""
+        self._transport.reconnect()
+        self.relay.reconnect()
+        self.inbox.reconnect()
 
     def _consumer(self) -> Consumer:
         """A new way to read, in the inbox's thread."""

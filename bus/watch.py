@@ -7,14 +7,16 @@ or a clock that was set have not. What is seen here stands in `Readings`; monito
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from bus.certificates import Certificates
 from bus.inbox import Inbox
 from bus.protocols import Clock, Observer
 from bus.relay import Relay
 from bus.transport import TopicPartition
+from bus.transport.tls import CertificateName
 from bus.writer import Writer
 
 LOOK_EVERY = 1.0
@@ -50,6 +52,8 @@ class Readings(NamedTuple):
     """Whether so little is free that nothing is taken in."""
     clock_offset: float | None = None
     """Seconds that our clock is ahead of the broker's; None before enough was heard of it."""
+    certificates: Mapping[CertificateName, datetime] = {}
+    """Until when each certificate that TLS to the broker uses is good; empty without TLS."""
 
 
 class Watch:
@@ -65,6 +69,7 @@ class Watch:
         *,
         silent: Callable[[], Mapping[str, float]],
         folder: Path | None,
+        certificates: Certificates | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         disk: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage,
     ) -> None:
@@ -76,6 +81,7 @@ class Watch:
         self._clock = clock
         self._silent = silent
         self._folder = folder
+        self._certificates = certificates
         self._monotonic = monotonic
         self._disk = disk
         self._sent = _Progress[str]()
@@ -108,7 +114,8 @@ class Watch:
         self._look_at_clock()
         free, full = self._look_at_disk()
         offset = self._inbox.broker_clock.offset
-        self.readings = Readings(self._silent(), relay_stuck, inbox_stuck, free, full, offset)
+        certificates = self._certificates.look() if self._certificates else {}
+        self.readings = Readings(self._silent(), relay_stuck, inbox_stuck, free, full, offset, certificates)
         return False
 
     def _look_at_clock(self) -> None:

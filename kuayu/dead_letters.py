@@ -77,7 +77,7 @@ def _to_topic(settings: Settings, topic: str, letters: Iterator[DeadLetter]) -> 
         )
     try:
         settings.check_broker()
-        transport = open_transport(settings.driver, settings.bootstrap_servers)
+        transport = open_transport(settings.driver, settings.bootstrap_servers, settings.tls)
     except (ValueError, TransportError) as error:
         raise HeldError(str(error)) from error
     try:

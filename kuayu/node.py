@@ -53,7 +53,7 @@ class Node:
 
         Raises:
             jurisdictions.Invalid: no such jurisdiction, or it does not offer a stage.
-            ValueError: a broker beyond this machine without an explicit word.
+            ValueError: a broker beyond this machine without an explicit word, or a file of TLS that can't be used.
         """
         settings.check_broker()
         self.code = code
@@ -63,7 +63,9 @@ class Node:
         self.stages = tuple(stages) or tuple(str(stage) for stage in directory.jurisdiction(code).stages)
         for stage in self.stages:
             directory.partitions(StageName(stage), code)  # says so if the stage is not offered there
-        self._transport = transport or open_transport(settings.driver, settings.bootstrap_servers)
+        self._transport = transport or open_transport(
+            settings.driver, settings.bootstrap_servers, settings.tls
+        )
         settings.data.mkdir(parents=True, exist_ok=True)
         name = code if not stages else f"{code}-{'-'.join(self.stages)}"
         self.ledger = Ledger(settings.ledger_url(name), synchronous=settings.synchronous)
@@ -86,6 +88,7 @@ class Node:
             source=PeerSchemas({peer: str(url) for peer, url in settings.peers.items()}),
             client=f"kuayu.{name}",
             topics=topology.topics(frozenset({code})),
+            tls=settings.tls,
             version=judging_version(directory, schemas),
         )
         callers = web.Callers.load(settings.keys) if settings.keys else web.Callers()
@@ -192,7 +195,7 @@ def create_topics(settings: Settings, codes: frozenset[str] | None) -> list[str]
         RetriableError: the broker does not answer.
     """
     topology = DirectoryTopology(load_directory(settings.directory), load_catalogue())
-    transport = open_transport(settings.driver, settings.bootstrap_servers)
+    transport = open_transport(settings.driver, settings.bootstrap_servers, settings.tls)
     try:
         return list(transport.ensure_topics(topology.topics(codes)))
     finally:

@@ -4,10 +4,13 @@ import ipaddress
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, HttpUrl, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+if TYPE_CHECKING:
+    from bus.transport import Tls
 
 MAX_PORT = 65_535
 _ADDRESS = re.compile(r"[^\s,]+:[0-9]{1,5}")
@@ -26,6 +29,12 @@ class Settings(BaseSettings):
     """The Kafka brokers, host:port with commas between."""
     driver: Literal["kafka-python", "confluent"] = "kafka-python"
     """kafka-python needs nothing beyond pip; confluent (an extra) is several times faster."""
+    tls_ca: Path | None = None
+    """PEM file of who may vouch for the brokers; with it, they are spoken to by TLS."""
+    tls_certificate: Path | None = None
+    """PEM file of our own certificate, where the brokers ask for one (mutual TLS)."""
+    tls_key: Path | None = None
+    """PEM file of its key, not encrypted."""
     data: Path = Path("var")
     """Folder of the ledger (unless `ledger` says otherwise) and the keys."""
     ledger: str = ""
@@ -85,6 +94,34 @@ class Settings(BaseSettings):
     def ledger_url(self, name: str) -> str:
         """The ledger's URL; `name` tells ledgers in one data folder apart."""
         return self.ledger or f"sqlite:///{self.data / name}.db"
+
+    @cached_property
+    def tls(self) -> "Tls | None":
+        """TLS to the brokers, its files looked through; None: plain text.
+
+        Raises:
+            BadSetting: a file can't be used, or one is missing beside another.
+        """
+        if self.tls_ca is None:
+            for name, file in (("CERTIFICATE", self.tls_certificate), ("KEY", self.tls_key)):
+                if file is not None:
+                    raise BadSetting(
+                        f"KUAYU_TLS_CA: is needed beside KUAYU_TLS_{name}: who vouches for the brokers?"
+                    )
+            return None
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            given, missing = (
+                ("KEY", "CERTIFICATE") if self.tls_certificate is None else ("CERTIFICATE", "KEY")
+            )
+            raise BadSetting(f"KUAYU_TLS_{missing}: is needed beside KUAYU_TLS_{given}")
+        from bus.transport import Tls, TlsError  # noqa: PLC0415 - the bus is large, and most commands read no broker
+
+        tls = Tls(self.tls_ca, self.tls_certificate, self.tls_key)
+        try:
+            tls.expiry()
+        except TlsError as error:
+            raise BadSetting(f"KUAYU_{error}") from error
+        return tls
 
     def check_broker(self) -> None:
         """Refuse brokers that are not on this machine, unless told otherwise.

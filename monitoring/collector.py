@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
 from bus import Clock, Engine
+from bus.certificates import days_left
 from bus.receipts import UNSETTLED
 from bus.watch import Readings
 from jurisdictions import legal_day
@@ -112,6 +113,14 @@ class NodeCollector(Collector):
             yield _gauge(
                 "clock_offset_seconds", "By how much our clock is ahead of the broker's.", seen.clock_offset
             )
+        certificates = _labelled(
+            "certificate_days",
+            "Days for which a certificate of the way to the broker is good.",
+            ("file", "subject"),
+        )
+        for name, until in seen.certificates.items():
+            certificates.add_metric(name, days_left(until, self._clock.now()))
+        yield certificates
         today = legal_day(self._clock.now())
         through = self._context.directory.calendar.published_through(today)
         yield _gauge(

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from bus import Engine, Fenced
+from bus.certificates import days_left
 
 BROKER_AWAY: Final = timedelta(seconds=60)
 """Silence of the broker after which a node is not ready. It still takes cases in; others should be asked first."""
@@ -19,6 +20,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     reasons: tuple[str, ...]
     positions: dict[str, int] = {}
+    certificate_days: dict[str, int] = {}
+    """Days for which each certificate of the way to the broker is good; below 0, it has expired."""
 
     @property
     def http_status(self) -> int:
@@ -45,6 +48,14 @@ def ready(engine: Engine, code: str, now: datetime) -> Health:
     elif now - heard > BROKER_AWAY:
         seconds = round((now - heard).total_seconds())
         reasons.append(f"{seconds} 秒未收到消息代理的答复 / no answer of the broker for {seconds} s")
+    certificate_days = {
+        f"{file} {subject}": days_left(until, now)
+        for (file, subject), until in engine.watch.readings.certificates.items()
+    }
+    if heard is None or now - heard > BROKER_AWAY:
+        for name, days in certificate_days.items():
+            if days < 0:
+                reasons.append(f"TLS 证书已过期 / a certificate has expired: {name}")
     positions = {
         "relay_behind": sum(rows for rows, _ in engine.relay.backlog().values()),
         "inbox_lag": sum(engine.inbox.lag.values()),
@@ -54,7 +65,13 @@ def ready(engine: Engine, code: str, now: datetime) -> Health:
         "incarnation": engine.books.head.incarnation,
     }
     status = "not_ready" if reasons else "ready"
-    return Health(status=status, node=code, reasons=tuple(reasons), positions=positions)
+    return Health(
+        status=status,
+        node=code,
+        reasons=tuple(reasons),
+        positions=positions,
+        certificate_days=certificate_days,
+    )
 
 
 def _failure(engine: Engine) -> tuple[str, ...]:

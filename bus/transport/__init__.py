@@ -21,6 +21,7 @@ from bus.transport.base import (
 )
 from bus.transport.memory import MemoryTransport
 from bus.transport.memory_broker import MemoryBroker
+from bus.transport.tls import Tls, TlsError
 
 __all__ = [
     "MAX_RECORD_BYTES",
@@ -34,6 +35,8 @@ __all__ = [
     "Producer",
     "Record",
     "RetriableError",
+    "Tls",
+    "TlsError",
     "TopicPartition",
     "TopicSpec",
     "Transport",
@@ -42,12 +45,13 @@ __all__ = [
 ]
 
 
-def open_transport(driver: str, bootstrap: str) -> Transport:
+def open_transport(driver: str, bootstrap: str, tls: Tls | None = None) -> Transport:
     """A way to the broker at `bootstrap` ("host:port", several separated by commas), which need not be there yet.
 
     Args:
         driver: "kafka-python", or "confluent" (needs the extra of that name).
         bootstrap: where the first broker to be asked listens.
+        tls: None speaks plain text.
 
     Raises:
         ImportError: the driver is not installed; the message names the extra.
@@ -57,7 +61,7 @@ def open_transport(driver: str, bootstrap: str) -> Transport:
     if driver == "kafka-python":
         from bus.transport.kafka_python import KafkaPythonTransport  # noqa: PLC0415 (see above)
 
-        return KafkaPythonTransport(bootstrap)
+        return KafkaPythonTransport(bootstrap, tls)
     if driver == "confluent":
         try:
             from bus.transport.confluent import ConfluentTransport  # noqa: PLC0415 (see above)
@@ -66,5 +70,5 @@ def open_transport(driver: str, bootstrap: str) -> Transport:
                 'the transport driver "confluent" is not installed: pip install "kuayu[confluent]", or use "kafka-python"',
             ) from error
 
-        return ConfluentTransport(bootstrap)
+        return ConfluentTransport(bootstrap, tls)
     raise ValueError(f'transport driver {driver!r} is unknown: "kafka-python" or "confluent" would be right')

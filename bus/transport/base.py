@@ -195,5 +195,12 @@ class Transport(Protocol):
             RetriableError: the broker cannot be reached now.
         """
 
+    def reconnect(self) -> None:
+        """From any thread: what the transport itself holds open is made anew, as certificates were renewed.
+
+        Raises:
+            RetriableError: the new ones can't be used.
+        """
+
     def close(self) -> None:
         """Close what the transport itself holds; producers and consumers are closed by their owners, before."""

@@ -8,9 +8,10 @@ import confluent_kafka as ck
 from confluent_kafka import admin as ck_admin
 
 from bus.transport.base import PermanentError, RetriableError, TopicSpec, TransportError
-from bus.transport.confluent_client import BROKER_TIMEOUT, Trouble, config
+from bus.transport.confluent_client import BROKER_TIMEOUT, Trouble, opened
 from bus.transport.confluent_consumer import ConfluentConsumer
 from bus.transport.confluent_producer import ConfluentProducer
+from bus.transport.tls import Tls, Way
 from bus.transport.topics import missing
 
 
@@ -19,20 +20,27 @@ class ConfluentTransport:
 
     Args:
         bootstrap: "host:port", several separated by commas.
+        tls: None speaks plain text.
+
+    Raises:
+        RetriableError: the files of TLS can't be used now.
     """
 
     name = "confluent"
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, tls: Tls | None = None) -> None:
+        self._way = Way(bootstrap, tls)
         self._trouble = Trouble()
-        self._admin = ck_admin.AdminClient(config(bootstrap, "kuayu-admin", error_cb=self._trouble))
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        self._admin = opened(ck_admin.AdminClient, self._way, "kuayu-admin", error_cb=self._trouble)
 
     def producer(self, client: str) -> ConfluentProducer:
-        return ConfluentProducer(self._bootstrap, client)
+        return ConfluentProducer(self._way, client)
 
     def consumer(self, client: str) -> ConfluentConsumer:
-        return ConfluentConsumer(self._bootstrap, client, self._admin)
+        return ConfluentConsumer(self._way, client, self._admin)
 
     def ensure_topics(self, topics: Sequence[TopicSpec]) -> Sequence[str]:
         new = missing(topics, self.topics())
@@ -85,8 +93,7 @@ class ConfluentTransport:
             return self._admin.list_topics(timeout=BROKER_TIMEOUT)
         except ck.KafkaException as error:
             self._admin.poll(0)
-            cause = self._trouble.take() or error.args[0]
-            raise RetriableError(f"{self._bootstrap}: no broker answers: {cause}") from error
+            raise self._way.no_answer(self._trouble.take() or error.args[0]) from error
 
     def close(self) -> None:
         del self._admin

@@ -11,7 +11,8 @@ import confluent_kafka as ck
 from confluent_kafka import admin as ck_admin
 
 from bus.transport.base import OutOfRangeError, Record, RetriableError, TopicPartition
-from bus.transport.confluent_client import BROKER_TIMEOUT, CLOSE_TIMEOUT, Trouble, config
+from bus.transport.confluent_client import BROKER_TIMEOUT, CLOSE_TIMEOUT, Trouble, opened
+from bus.transport.tls import Way
 
 _LATEST: Any = ck_admin.OffsetSpec.latest()  # type: ignore[attr-defined, no-untyped-call]
 
@@ -36,26 +37,25 @@ _NOENT: no leader is known to it of any partition, as when a broker has only jus
 class ConfluentConsumer:
     """Assigns by hand; the group id serves only to show offsets to lag tools."""
 
-    def __init__(self, bootstrap: str, client: str, admin: ck_admin.AdminClient) -> None:
+    def __init__(self, way: Way, client: str, admin: ck_admin.AdminClient) -> None:
         self._admin = admin
         self._trouble = Trouble()
-        self._consumer = ck.Consumer(
-            config(
-                bootstrap,
-                client,
-                **{
-                    "group.id": client,
-                    "enable.auto.commit": False,
-                    "enable.auto.offset.store": False,
-                    "auto.offset.reset": "error",
-                    # No session exists; but this long does close() wait for commits that find no broker.
-                    "session.timeout.ms": 3_000,
-                    "heartbeat.interval.ms": 1_000,
-                    "fetch.queue.backoff.ms": 10,
-                    "queued.max.messages.kbytes": 16_384,
-                    "error_cb": self._trouble,
-                },
-            ),
+        self._consumer = opened(
+            ck.Consumer,
+            way,
+            client,
+            **{
+                "group.id": client,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                # No session exists; but this long does close() wait for commits that find no broker.
+                "session.timeout.ms": 3_000,
+                "heartbeat.interval.ms": 1_000,
+                "fetch.queue.backoff.ms": 10,
+                "queued.max.messages.kbytes": 16_384,
+                "error_cb": self._trouble,
+            },
         )
         self._assigned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()

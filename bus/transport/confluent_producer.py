@@ -17,7 +17,8 @@ from bus.transport.base import (
     RetriableError,
     TransportError,
 )
-from bus.transport.confluent_client import CLOSE_TIMEOUT, Trouble, config
+from bus.transport.confluent_client import CLOSE_TIMEOUT, Trouble, opened
+from bus.transport.tls import Way
 
 _FATAL = (ck.KafkaException, SystemError)
 """What `poll` and `flush` raise after a fatal error: the error, or that a callback met it."""
@@ -26,10 +27,12 @@ _FATAL = (ck.KafkaException, SystemError)
 class ConfluentProducer:
     """Calls `done` from within `poll`, `flush` and `close`, in the thread of its owner."""
 
-    def __init__(self, bootstrap: str, client: str) -> None:
+    def __init__(self, way: Way, client: str) -> None:
         self._trouble = Trouble()
-        self._config = config(
-            bootstrap,
+        self._open = partial(
+            opened,
+            ck.Producer,
+            way,
             client,
             **{
                 "enable.idempotence": True,
@@ -43,7 +46,7 @@ class ConfluentProducer:
                 "error_cb": self._trouble,
             },
         )
-        self._producer = ck.Producer(self._config)
+        self._producer = self._open()
         self._sent = 0
         self._waiting: dict[int, Done] = {}
         """Who is still to be told, by the number of the send: a fatal error may swallow reports."""
@@ -85,7 +88,7 @@ class ConfluentProducer:
     def _begin_anew(self) -> None:
         """After a fatal error librdkafka's idempotent producer is of no more use: go on with another."""
         self._give_up()
-        self._producer = ck.Producer(self._config)
+        self._producer = self._open()
 
     def poll(self, timeout: float) -> None:
         try:

@@ -27,7 +27,8 @@ from bus.transport.base import (
     TransportError,
 )
 from bus.transport.kafka_batches import PartitionRecords
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport.kafka_sockets import DIRECT, security
+from bus.transport.tls import Tls, TlsError, Way
 from bus.transport.topics import missing
 
 BROKER_TIMEOUT_MS = 4_000
@@ -51,7 +52,7 @@ def _classify(error: BaseException, about: str) -> TransportError:
     return kind(f"{about}: {error}")
 
 
-def _open(kind: Callable[..., Any], bootstrap: str, client: str, **config: Any) -> Any:
+def _open(kind: Callable[..., Any], way: Way, client: str, **config: Any) -> Any:
     """Build a client of kafka-python; when no broker answers, close what it has begun, which it does not itself."""
     begun = []
 
@@ -61,18 +62,21 @@ def _open(kind: Callable[..., Any], bootstrap: str, client: str, **config: Any) 
 
     try:
         return kind(
-            bootstrap_servers=bootstrap.split(","),
+            bootstrap_servers=way.bootstrap.split(","),
             client_id=client,
             kafka_client=remember,
             bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
             reconnect_backoff_max_ms=1_000,
             proxy_url=DIRECT,
+            **security(way.tls),
             **config,
         )
+    except TlsError as error:
+        raise RetriableError(str(error)) from error
     except kafka_errors.KafkaError as error:
         for opened in begun:
             opened.close()
-        raise RetriableError(f"{bootstrap}: no broker answers: {error}") from error
+        raise way.no_answer(error) from error
 
 
 class _Client(KafkaProducer):  # type: ignore[misc]  # kafka-python carries no types
@@ -83,10 +87,10 @@ class _Client(KafkaProducer):  # type: ignore[misc]  # kafka-python carries no t
 class KafkaPythonProducer:
     """Calls `done` from kafka-python's sender thread. It counts what is in flight, as kafka-python has no limit."""
 
-    def __init__(self, bootstrap: str, client: str) -> None:
+    def __init__(self, way: Way, client: str) -> None:
         self._producer = _open(
             _Client,
-            bootstrap,
+            way,
             client,
             acks="all",
             enable_idempotence=True,
@@ -156,7 +160,7 @@ class KafkaPythonProducer:
 class KafkaPythonConsumer:
     """Assigns by hand. It has no group, or each poll would wait for a coordinator; a second client shows offsets."""
 
-    def __init__(self, bootstrap: str, client: str) -> None:
+    def __init__(self, way: Way, client: str) -> None:
         config = {
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
@@ -165,11 +169,11 @@ class KafkaPythonConsumer:
             "metrics_enabled": False,
         }
         self._consumer = _open(
-            KafkaConsumer, bootstrap, client, group_id=None, isolation_level="read_committed", **config
+            KafkaConsumer, way, client, group_id=None, isolation_level="read_committed", **config
         )
         self._consumer._fetcher.PartitionRecords = PartitionRecords
         try:
-            self._committer = _open(KafkaConsumer, bootstrap, client, group_id=client, **config)
+            self._committer = _open(KafkaConsumer, way, client, group_id=client, **config)
         except RetriableError:
             self._consumer.close(autocommit=False)
             raise
@@ -257,27 +261,28 @@ class KafkaPythonTransport:
 
     Args:
         bootstrap: "host:port", several separated by commas.
+        tls: None speaks plain text.
     """
 
     name = "kafka-python"
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, tls: Tls | None = None) -> None:
+        self._way = Way(bootstrap, tls)
 
     @contextmanager
     def _admin(self) -> Iterator[Any]:
         """A client for one question: they are rare, and an open one costs a thread and a connection."""
-        client = _open(KafkaAdminClient, self._bootstrap, "kuayu-admin", request_timeout_ms=BROKER_TIMEOUT_MS)
+        client = _open(KafkaAdminClient, self._way, "kuayu-admin", request_timeout_ms=BROKER_TIMEOUT_MS)
         try:
             yield client
         finally:
             client.close()
 
     def producer(self, client: str) -> KafkaPythonProducer:
-        return KafkaPythonProducer(self._bootstrap, client)
+        return KafkaPythonProducer(self._way, client)
 
     def consumer(self, client: str) -> KafkaPythonConsumer:
-        return KafkaPythonConsumer(self._bootstrap, client)
+        return KafkaPythonConsumer(self._way, client)
 
     def ensure_topics(self, topics: Sequence[TopicSpec]) -> Sequence[str]:
         created = []
@@ -305,12 +310,15 @@ class KafkaPythonTransport:
         try:
             found = admin.describe_topics()
         except kafka_errors.KafkaError as error:
-            raise RetriableError(f"{self._bootstrap}: no broker answers: {error}") from error
+            raise self._way.no_answer(error) from error
         return {
             topic["name"]: len(topic["partitions"])
             for topic in found
             if not topic["error_code"] and not topic["is_internal"]
         }
 
-    def close(self) -> None:
+    def reconnect(self) -> None:
         """Nothing is held open."""
+
+    def close(self) -> None:
+        """Nothing, as above."""

@@ -2,13 +2,16 @@
 
 Left to itself it forgets a refused connection's socket, and one outage of the broker eats up file descriptors by the
 hundred until the garbage collector comes; and a client that is closed while a connection is being made leaves that
-one's socket to the collector too.
+one's socket to the collector too. It does the same with one whose TLS handshake fails.
 """
 
+import ssl
 from socket import socket
 from typing import Any
 
 from kafka.net.inet import KafkaNetSocket
+
+from bus.transport.tls import Tls
 
 DIRECT = "direct://"
 """The `proxy_url` under which kafka-python finds the class below: its one way to bring sockets of one's own."""
@@ -19,6 +22,35 @@ class _Socket(socket):
 
     def __del__(self) -> None:
         self.close()
+
+
+class _SecureSocket(ssl.SSLSocket):
+    """Closed when its handshake fails, and with its last reference, as above."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - ssl.SSLSocket has it so
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def security(tls: Tls | None) -> dict[str, Any]:
+    """What clients of kafka-python are told of TLS; plain text without it.
+
+    Raises:
+        TlsError: a file can't be used.
+    """
+    if tls is None:
+        return {}
+    context = tls.context()
+    context.sslsocket_class = _SecureSocket
+    return {"security_protocol": "SSL", "ssl_context": context}
 
 
 class DirectSocket(KafkaNetSocket):  # type: ignore[misc]  # kafka-python carries no types

@@ -178,5 +178,8 @@ class MemoryTransport:
     def topics(self) -> Mapping[str, int]:
         return self.broker.topics()
 
+    def reconnect(self) -> None:
+        """Nothing is held open."""
+
     def close(self) -> None:
         """Nothing to close: the broker goes when its last user does."""

@@ -88,7 +88,8 @@ def node(
 
     Settings: KUAYU_BOOTSTRAP_SERVERS, KUAYU_DRIVER (kafka-python | confluent), KUAYU_DATA, KUAYU_LEDGER (SQLAlchemy
     URL), KUAYU_HTTP (host:port), KUAYU_KEYS (file made by `kuayu key`), KUAYU_PEERS (JSON: code to address),
-    KUAYU_ALLOW_REMOTE_BROKER.
+    KUAYU_ALLOW_REMOTE_BROKER; for TLS to the brokers KUAYU_TLS_CA, and KUAYU_TLS_CERTIFICATE with KUAYU_TLS_KEY where
+    they ask for one (PEM files; renewed ones are taken up without a restart).
 
     Example: `KUAYU_HTTP=127.0.0.1:8101 kuayu node 430100 --stage review`
     """

@@ -39,7 +39,7 @@ def list_topics() -> None:
 
     try:
         settings = Settings.load()
-        with closing(open_transport(settings.driver, settings.bootstrap_servers)) as transport:
+        with closing(open_transport(settings.driver, settings.bootstrap_servers, settings.tls)) as transport:
             found = transport.topics()
     except (TransportError, BadSetting) as error:
         typer.echo(f"kuayu: {error}", err=True)
