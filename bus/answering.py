@@ -1,7 +1,7 @@
 """What is said to senders after a commit: receipts, requests to go back, and what was said a minute ago, again."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -10,9 +10,8 @@ from bus.adoption import opening, returned
 from bus.application import Application
 from bus.books import Books, Lane, LaneKey
 from bus.clock import ahead
-from bus.envelope import LaneName
 from bus.protocols import Clock
-from bus.transport import Outbound, RetriableError
+from bus.transport import Outbound
 from bus.unit import Unit
 
 ASK_AGAIN_AFTER = timedelta(seconds=1)
@@ -41,15 +40,7 @@ class Asked(NamedTuple):
 class Answering:
     """Owned by the writer, who calls it when everything of a unit is durable."""
 
-    def __init__(
-        self,
-        books: Books,
-        application: Application,
-        relay: Teller,
-        clock: Clock,
-        topics: Callable[[], Collection[str]],
-    ) -> None:
-        """`topics` names those that the broker has, and raises RetriableError while there is none."""
+    def __init__(self, books: Books, application: Application, relay: Teller, clock: Clock) -> None:
         self._books = books
         self._application = application
         self._codec = application.records.codec
@@ -59,11 +50,10 @@ class Answering:
         self._restate_at = clock.now() + RESTATE_EVERY
         self._open_at = clock.now()
         self._open_pause = ASK_AGAIN_AFTER
-        self._topics = topics
         self._to_open: deque[LaneKey] = deque()
         """Lanes of this round that nothing was said of yet."""
-        self._reached = False
-        """Whether the broker was asked for its topics, and answered."""
+        self._begun = False
+        """Whether there ever was such a round."""
 
     def answer(self, unit: Unit, now: datetime) -> None:
         """Receipts for what was taken, and requests for what is missing: again only at doubling intervals."""
@@ -94,35 +84,29 @@ class Answering:
         """Open lanes anew (law 11), again at doubling intervals until their receivers have answered.
 
         After a restore also every lane that there may be, for the backup does not know those begun after it, and
-        a request to all senders for what they said since. False as long as the broker can't be reached, or not
-        everything was said in this round.
+        a request to all senders for what they said since. False as long as not everything of a round was sent.
         """
+        sent = self._begun and not (self._to_open or self._relay.in_memory[1])
         if not ahead(self._open_at, now, ASK_AGAIN_AT_MOST):
             self._open_at, self._open_pause = (
                 now + self._open_pause,
                 min(self._open_pause * 2, ASK_AGAIN_AT_MOST),
             )
-            try:
-                self._to_open = deque(self._all_to_open())
-            except RetriableError:
-                return False
-            self._reached = True
+            self._to_open = deque(self._all_to_open())
+            self._begun = True
         if self._to_open and self._relay.in_memory[1] < OPEN_AT_ONCE:
             unit = Unit(self._books, now)
             some = [self._to_open.popleft() for _ in range(min(len(self._to_open), OPEN_AT_ONCE))]
             self._relay.tell([message for key in some if (message := self._say(key, unit))])
-        return self._reached and not self._to_open
+        return sent
 
     def _all_to_open(self) -> list[LaneKey]:
         books = self._books
         keys = [(True, name) for name in sorted(books.opening)]
         if books.restoring:
-            there = self._topics()  # of members who never came there are none
             handlers = books.handlers.values()
             names = (n for h in handlers for n in self._application.sending.lanes_from(h.stage, h.code))
-            keys += [
-                (True, n) for n in names if (True, n) not in books.lanes and LaneName.parse(n).topic in there
-            ]
+            keys += [(True, name) for name in names if (True, name) not in books.lanes]
             keys += [key for key, lane in books.lanes.items() if not lane.outward]
         return keys
 

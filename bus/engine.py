@@ -79,9 +79,7 @@ class Engine:
         outward = [lane for lane in self.books.lanes.values() if lane.outward]
         connect = partial(transport.producer, client)
         self.relay = Relay(ledger, connect, transport.topics, outward, codec, observer, clock)
-        self.writer = Writer(
-            self.books, self.application, self.relay, projections, observer, clock, transport.topics
-        )
+        self.writer = Writer(self.books, self.application, self.relay, projections, observer, clock)
         reader = Reader(by_stream, codec, topology, by_topic)
         read = [env.topic_of(h.stage, h.code) for h in handlers]
         read += sorted({env.topic_of("receipts", handler.code) for handler in handlers})

@@ -8,7 +8,6 @@ place. What stays without a receipt is probed: the oldest open row and the last,
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 
@@ -23,6 +22,7 @@ from bus.ledger import Entry, Ledger, tables
 from bus.protocols import Clock, Observer
 from bus.receipts import UNSETTLED
 from bus.sending import UNRECEIPTED
+from bus.telling import Telling
 from bus.transport import Outbound, PermanentError, Producer, TransportError
 from schemas import Codec
 from schemas.models import Tombstone
@@ -32,8 +32,6 @@ IN_FLIGHT = 1_000
 HELD_ROWS = 20_000
 """Committed rows kept in memory over all lanes; what is beyond is read from the ledger when its turn comes."""
 READ_ROWS = 500
-TOLD_ROWS = 10_000
-"""Receipts and requests kept for a broker that is away; the oldest go first: who misses one asks."""
 PAUSE_FIRST, PAUSE_AT_MOST = timedelta(milliseconds=200), timedelta(seconds=30)
 PROBE_FIRST, PROBE_AT_MOST = timedelta(seconds=20), timedelta(minutes=10)
 PROBE_IDLE = timedelta(minutes=15)
@@ -95,21 +93,20 @@ class Relay:
         observer: Observer,
         clock: Clock,
     ) -> None:
-        """`connect` opens the way to the broker, `topics` asks what is there; RetriableError while there is none."""
+        """`connect` opens the way to the broker, `topics` names what it has; RetriableError while there is none."""
         self._ledger = ledger
         self._connect = connect
-        self._topics = topics
         self._codec = codec
         self._observer = observer
         self._clock = clock
         now = clock.now()
         self._senders = {lane.name: LaneSender(lane, now) for lane in lanes}
-        self._told: deque[Outbound] = deque(maxlen=TOLD_ROWS)
+        self._telling = Telling(topics, observer, clock)
         self._lock = threading.Condition()
         self._rows = 0
         self._active = dict.fromkeys(self._senders)
         """Names of lanes with something to send or to settle, in order (a dict, used as an ordered set)."""
-        self._look_at = self._drop_at = now
+        self._look_at = now
         self._reconnect = False
 
     @cached_property
@@ -159,9 +156,9 @@ class Relay:
             self._lock.notify()
 
     def tell(self, messages: Sequence[Outbound]) -> None:
-        """Receipts and requests: sent once, in no lane; they are restated if they are lost."""
+        """What is said once and in no lane (see `Telling`)."""
         with self._lock:
-            self._told.extend(messages)
+            self._telling.tell(messages)
             self._lock.notify()
 
     def rewind(self, lane: str, number: int) -> None:
@@ -204,8 +201,8 @@ class Relay:
 
     @property
     def in_memory(self) -> tuple[int, int]:
-        """Committed rows, and receipts and requests, that are kept in memory until they are sent."""
-        return self._rows, len(self._told)
+        """Committed rows, and what is said in no lane, that are kept in memory until they are sent."""
+        return self._rows, len(self._telling)
 
     # The one thread.
 
@@ -220,7 +217,7 @@ class Relay:
             self.close()
         producer = self._producer
         now = self._clock.now()
-        worked = self._tell_all()
+        worked = self._telling.send(producer)
         with self._lock:
             senders = [self._senders[name] for name in self._active]
         waiting = False
@@ -240,35 +237,6 @@ class Relay:
             with self._lock:
                 self._lock.wait(min(timeout, ACK_WAIT) if waiting else timeout)
         return worked
-
-    def _tell_all(self) -> bool:
-        worked = False
-        while self._told:
-            message = self._told.popleft()
-            try:
-                self._producer.send(message, _forget)
-            except TransportError as error:
-                self._observer.alarm("receipt_not_sent", str(error))
-                self._drop_what_nobody_reads()
-                break
-            worked = True
-        return worked
-
-    def _drop_what_nobody_reads(self) -> None:
-        """What is told to topics that do not exist, of offices that have no node yet: each would cost a time-out.
-
-        A restored ledger tells every office that it may have spoken to (law 11).
-        """
-        now = self._clock.now()
-        if ahead(self._drop_at, now, LOOK_EVERY):
-            return
-        self._drop_at = now + LOOK_EVERY
-        with suppress(TransportError):
-            there = self._topics()
-            with self._lock:
-                kept = [message for message in self._told if message.topic in there]
-                self._told.clear()
-                self._told.extend(kept)
 
     def _settle(self, sender: LaneSender, now: datetime) -> None:
         """Move the cursor over what is acknowledged in order; after a failure, go back to the first that is not."""
@@ -436,7 +404,3 @@ def _probed(tombstones: set[int], number: int, error: TransportError | None) -> 
     """A row that was a tombstone before this process began must be one again; all else is probed again anyway."""
     if isinstance(error, PermanentError):
         tombstones.add(number)
-
-
-def _forget(_error: TransportError | None) -> None:
-    """A receipt that is lost is restated, or asked for by a probe."""

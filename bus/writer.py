@@ -7,7 +7,7 @@ free; nothing is locked. See `Unit` for how one failing item is taken back alone
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -69,9 +69,7 @@ class Writer:
         projections: Sequence[Projection],
         observer: Observer,
         clock: Clock,
-        topics: Callable[[], Collection[str]],
     ) -> None:
-        """`topics` names those that the broker has, and raises RetriableError while there is none."""
         self.books = books
         self._application = application
         self._relay = relay
@@ -94,7 +92,7 @@ class Writer:
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
         self._taking = Taking(books, application, observer)
-        self._answering = Answering(books, application, relay, clock, topics)
+        self._answering = Answering(books, application, relay, clock)
 
     # From other threads.
 

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import event, text
 
 from bus import Entry, Ledger
-from bus.relay import HELD_ROWS, READ_ROWS, TOLD_ROWS
-from bus.transport import MemoryTransport, Outbound
+from bus.relay import HELD_ROWS, READ_ROWS
+from bus.telling import TOLD_ROWS
+from bus.transport import MemoryTransport, Outbound, TopicSpec
 from bus.writer import QUEUE_BYTES
 
 HISTORY = 1_000_000
@@ -145,6 +146,40 @@ def test_what_is_told_to_topics_that_do_not_exist_holds_up_nothing(pair: Any) ->
     for _ in range(3):
         relay.step(0)
     assert len(pair.broker.records("kuayu.receipts.2")) == 2
+    assert relay.in_memory[1] == 0
+
+
+def test_what_is_told_waits_for_a_broker_that_has_not_named_its_topics_yet(pair: Any) -> None:
+    relay = pair.ask.engine.relay
+    pair.broker.start()
+    relay.step(0)
+    pair.broker.stop()
+    relay.tell([Outbound("kuayu.receipts.2", 0, b"lane", b"", [])])
+    relay.step(0)
+    assert relay.in_memory[1] == 1
+    pair.broker.start()
+    pair.clock.move(seconds=1)
+    relay.step(0)
+    assert relay.in_memory[1] == 0
+    assert len(pair.broker.records("kuayu.receipts.2")) == 1
+
+
+def test_a_topic_that_comes_late_or_goes_and_returns_is_told_what_is_said_then(pair: Any) -> None:
+    relay, topic = pair.ask.engine.relay, "kuayu.receipts.3"
+    message = Outbound(topic, 0, b"lane", b"", [])
+
+    def told() -> int:
+        relay.tell([message])
+        relay.step(0)
+        pair.clock.move(seconds=1)
+        return len(pair.broker.records(topic)) if topic in pair.broker.topics() else 0
+
+    assert told() == 0
+    for _ in range(2):
+        MemoryTransport(pair.broker).ensure_topics([TopicSpec(topic, 1, {})])
+        assert told() == 1
+        pair.broker.delete_topic(topic)
+        assert told() == 0
     assert relay.in_memory[1] == 0
 
 
