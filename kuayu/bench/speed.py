@@ -102,8 +102,8 @@ def measure(
         broker: the broker's process.
         cases: of each round.
         rounds: at least one.
-        warm_up: cases that go before and are not measured.
-        seconds: fewer cases where the warm-up promises that a round would take longer than this.
+        warm_up: cases that go before, twice, and are not measured.
+        seconds: fewer cases where the second warm-up promises that a round would take longer than this.
 
     Returns:
         The figures; and of the run at half the rate when each case arrived, and what each process noted.
@@ -112,7 +112,8 @@ def measure(
         BenchError: cases were lost, or a process ended.
         TimeoutError: a run did not end.
     """
-    rate = warm_up / took(workers, warm_up)  # too low, as everything begins: the round is the shorter for it
+    took(workers, warm_up)  # everything begins: its rate says little
+    rate = warm_up / took(workers, warm_up)
     cases = min(cases, max(warm_up, int(rate * seconds)))
     used, broker_used = usages(workers), _cpu(broker)
     rates = [cases / took(workers, cases) for _ in range(rounds)]
