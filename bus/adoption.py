@@ -16,7 +16,7 @@ from bus import envelope as env
 from bus.application import Application
 from bus.books import Answered, Books, HeldRow, Lane
 from bus.envelope import Envelope, LaneName, Malformed
-from bus.holding import ADOPTED, RESTORED, stored
+from bus.holding import ADOPTED, LOCAL_AWAITS, RESTORED, stored
 from bus.ledger import Entry, Kind, tables
 from bus.receipts import control, doubt, own_hash
 from bus.receiving import Opened, hash_at
@@ -201,7 +201,7 @@ def _hold(unit: Unit, application: Application, entry: Entry) -> None:
     """Its effect comes in its case's order: `Application.release` sees to it."""
     causation = env.read(entry.head).causation
     known = env.is_local(causation) or _decided(unit, entry, causation)
-    awaits = "event:" if known else f"event:{causation}"
+    awaits = LOCAL_AWAITS if known else f"event:{causation}"
     if causation.startswith("key-"):  # it may be handed in again
         unit.set_answer("", causation, Answered(b"", entry.stream, entry.subject, entry.row))
     reason = "恢复后由接收方交回 / given back by its receiver after a restore"

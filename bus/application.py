@@ -19,11 +19,13 @@ from bus.errors import CaseHeld, CommandRefused, KeyReused, VersionConflict
 from bus.holding import (
     ADOPTED,
     BEHIND,
+    LOCAL_AWAITS,
     ORDER_AWAITS,
     RESTORED,
     Tried,
     hold,
     hold_on,
+    may_act,
     may_overtake,
     stored,
     unhold,
@@ -60,7 +62,7 @@ class Application:
             if before:
                 return self._repeat(unit, command, before)
         held = unit.held_rows(command.stream, command.case)
-        if held:
+        if not may_act(held):
             raise CaseHeld(command.case, held[0].status, held[0].reason)
         case = unit.case(command.stream, command.case)
         version = case.version if case else 0
@@ -94,6 +96,8 @@ class Application:
         if command.key:
             answered = Answered(command.digest, command.stream, command.case, row)
             unit.set_answer(command.caller, command.key, answered)
+        if held:
+            self.release(unit, command.stream, command.case)
         return Answer(case=command.case, version=row, state=state)
 
     def _repeat(self, unit: Unit, command: Command, before: Answered) -> Answer:
@@ -109,7 +113,8 @@ class Application:
     def timer(self, unit: Unit, stream: str, subject: str, kind: str, due: datetime) -> None:
         """A timer takes effect at its due instant, whenever that is noticed (law 8)."""
         case = unit.case(stream, subject)
-        if case is None or (kind, due) not in case.timers or unit.held_rows(stream, subject):
+        held = unit.held_rows(stream, subject)
+        if case is None or (kind, due) not in case.timers or not may_act(held):
             return
         message = Message(
             kind="timer",
@@ -126,6 +131,8 @@ class Application:
         entry = self._local(unit, stream, message, decision)
         if decision.outcome == "applied":
             self._fold(unit, stream, case, message, decision, entry, "")
+            if held:
+                self.release(unit, stream, subject)
         else:
             unit.append(entry)
             unit.timer_done(stream, subject, kind)
@@ -225,7 +232,7 @@ class Application:
         held = unit.held_rows(stream, subject)
         said = [(row, stored(unit, row.row)) for row in held if row.code == ADOPTED]
         said.sort(key=lambda pair: env.order(pair[1].id))
-        if said and said[0][0].awaits == "event:" and self._adopt(unit, stream, *said[0]):
+        if said and said[0][0].awaits == LOCAL_AWAITS and self._adopt(unit, stream, *said[0]):
             tried.append(Tried(said[0][0].row, said[0][1].type, "applied", ADOPTED, "", ""))
             return True
         lanes: set[str] = set()
@@ -287,7 +294,7 @@ class Application:
                 stream,
                 subject,
                 tuple(
-                    row._replace(awaits="event:") if (row.awaits, row.code) == (awaits, ADOPTED) else row
+                    row._replace(awaits=LOCAL_AWAITS) if (row.awaits, row.code) == (awaits, ADOPTED) else row
                     for row in held
                 ),
             )
@@ -367,7 +374,8 @@ class Application:
     ) -> None:
         """Send what follows, save what we had said before because of the same, and was given back to us (law 11)."""
         source = (handler.stage, handler.code)
-        said = self._said(unit, env.stream_of(*source), message.case, origin)
+        again = message.kind in ("command", "timer")
+        said = self._said(unit, env.stream_of(*source), message.case, origin, again=again)
         for outgoing in decision.out:
             row = None
             if said:
@@ -380,13 +388,19 @@ class Application:
                 if message.kind != "adopted":  # else it tells its case itself what it says
                     unhold(unit, stored(unit, row.row), row, None)
 
-    def _said(self, unit: Unit, stream: str, subject: str, origin: str) -> dict[HeldRow, tuple[str, str]]:
-        """Lane and type of events that were given back to us and came of the same cause, in order."""
+    def _said(
+        self, unit: Unit, stream: str, subject: str, origin: str, *, again: bool
+    ) -> dict[HeldRow, tuple[str, str]]:
+        """Lane and type of events that were given back to us and came of the same cause, in order.
+
+        `again`: or of any act, which is done again now.
+        """
         said = {}
         for row in unit.held_rows(stream, subject):
             if row.code == ADOPTED:
                 entry = stored(unit, row.row)
-                if env.read(entry.head).causation == origin:
+                cause = env.read(entry.head).causation
+                if cause == origin or (again and env.is_local(cause)):
                     said[row] = (entry.lane, entry.type)
         return said
 

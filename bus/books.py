@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, exists, func, select
 
-from bus.ledger import Entry, Head, Ledger, among, instant, milliseconds, tables
+from bus.ledger import Entry, Head, Ledger, among, instant, tables
 from bus.protocols import Handler, View
 from bus.transport import TopicPartition
 
@@ -199,20 +199,6 @@ class Books:
         with self.ledger.read() as connection:
             due = connection.execute(select(func.min(tables.timer.c.due))).scalar()
         self.next_due = None if due is None else instant(due)
-
-    def due_timers(self, now: datetime, limit: int) -> list[tuple[str, str, str, datetime]]:
-        """Timers of cases that are not held, in the order of their due instants (law 8)."""
-        timer, held = tables.timer, tables.held
-        behind = select(held.c.row).where(held.c.stream == timer.c.stream, held.c.subject == timer.c.subject)
-        query = (
-            select(timer)
-            .where(timer.c.due <= milliseconds(now), ~behind.exists())
-            .order_by(timer.c.due)
-            .limit(limit)
-        )
-        with self.ledger.read() as connection:
-            rows = list(connection.execute(query))
-        return [(*row[:3], instant(row[3])) for row in rows]
 
     def fetch_cases(self, keys: Iterable[CaseKey]) -> None:
         """Bring cases into memory with few queries, before a batch needs them one by one."""

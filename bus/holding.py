@@ -1,11 +1,13 @@
 """Held rows: what is parked or waits, and what waits behind it in the same case."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from sqlalchemy import and_, or_, select
 
 from bus.books import ExceptionRow, HeldRow, Lane
-from bus.ledger import Entry, Kind
+from bus.ledger import Entry, Kind, Ledger, instant, milliseconds, tables
 from bus.unit import Unit
 
 BEHIND = "behind"
@@ -14,6 +16,8 @@ ADOPTED = "adopted"
 """Outcome and code of an event that we had said and lost, given back by its receiver."""
 RESTORED = "restored"
 """Why a lane is opened anew: we may have lost what we said. Also what events await that were taken meanwhile."""
+LOCAL_AWAITS = "event:"
+"""What was given back awaits this where nothing that comes by itself will bring it about."""
 ORDER_AWAITS = ("event:", "term:")
 """How `awaits` begins where another event of the same case can bring it; all else comes from outside the case."""
 
@@ -33,6 +37,29 @@ class Tried(NamedTuple):
 def may_overtake(held: tuple[HeldRow, ...], lane: str) -> bool:
     """Whether an event may be tried although others wait: they wait for an event, and it comes by another lane."""
     return held[0].awaits.startswith(ORDER_AWAITS) and all(row.lane != lane for row in held)
+
+
+def may_act(held: tuple[HeldRow, ...]) -> bool:
+    """Whether acts and timers go on: nothing is held, or what a restore gave back awaits an act that is lost for good.
+
+    Whoever was told of that act has lost it too; only who did it can do it again.
+    """
+    return not held or (
+        any(row.code == ADOPTED and row.awaits == LOCAL_AWAITS for row in held)
+        and all(row.code == BEHIND or row.awaits.startswith(ORDER_AWAITS) for row in held)
+    )
+
+
+def due_timers(ledger: Ledger, now: datetime, limit: int) -> list[tuple[str, str, str, datetime]]:
+    """Timers of cases that may act, in the order of their due instants (law 8)."""
+    timer, row = tables.timer, tables.held.c
+    held = select(row.row).where(row.stream == timer.c.stream, row.subject == timer.c.subject)
+    in_order = or_(row.code == BEHIND, *(row.awaits.startswith(begin) for begin in ORDER_AWAITS))
+    given_back = held.where(row.code == ADOPTED, row.awaits == LOCAL_AWAITS)
+    may = or_(~held.exists(), and_(given_back.exists(), ~held.where(~in_order).exists()))
+    query = select(timer).where(timer.c.due <= milliseconds(now), may).order_by(timer.c.due).limit(limit)
+    with ledger.read() as connection:
+        return [(*found[:3], instant(found[3])) for found in connection.execute(query)]
 
 
 def hold(unit: Unit, lane: Lane, entry: Entry, status: str, code: str, reason: str, awaits: str) -> str:

@@ -21,7 +21,7 @@ from bus.books import Books, HeldRow, Lane
 from bus.clock import ahead
 from bus.errors import Busy, CommandRefused, Fenced, Unavailable
 from bus.failures import Failure, classify
-from bus.holding import ADOPTED, RESTORED
+from bus.holding import ADOPTED, RESTORED, due_timers
 from bus.incarnation import SETTLE, settle
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Observer, Projection
@@ -249,7 +249,7 @@ class Writer:
     def _due(self, now: datetime) -> list[Timer]:
         if self.books.next_due is None or self.books.next_due > now or self.books.restoring:
             return []
-        timers = self.books.due_timers(now, BATCH_ITEMS)
+        timers = due_timers(self.books.ledger, now, BATCH_ITEMS)
         if not timers:  # those that are due belong to held cases, or are gone
             self.books.look_at_timers()
             if self.books.next_due and self.books.next_due <= now:

@@ -23,8 +23,8 @@ from cases._review_state import FOLDS, ReviewState, begin
 from cases._service import SERVICE_ROWS, delivered, handed_over, mailed, noted
 from cases._stage import DEEMED_ACCEPTANCE, Act, Stage, claim, release, sender, table
 from cases.commands import ReviewCommand
-from cases.decision import Decision, Message
-from cases.phases import Phase
+from cases.decision import Decision, Message, waiting
+from cases.phases import ENDS, Phase
 from cases.reasons import Refusal, refused
 from cases.tasks import Task, review_task
 from cases.terms import FIRST_TERM, ahead
@@ -35,6 +35,10 @@ _OPENING: Final[dict[str, Act]] = {
     "CaseAccepted": accepted_at_counter,
     "CaseTransferred": transferred_here,
 }
+_CERTIFICATE_LOST: Final = (
+    "等待恢复前发出的结果 / waits for the result that was sent before a restore, and for what came before it"
+)
+"""Pickup knows a result of ours that we do not (law 11): it was sent before our ledger was restored."""
 _WORK: Final[dict[str, Act]] = {"Claim": claim, "Release": release}
 
 TABLE: Final = table(
@@ -123,12 +127,18 @@ class ReviewStage(Stage):
         if message.type in _OPENING:
             return None
         wait = ahead(FIRST_TERM if state is None else state.term, message)
-        if wait is not None or state is None:
+        if wait is not None:
             return wait
+        code, stage = sender(message)
+        open_still = state is None or (state.certificate is None and state.phase not in ENDS)
+        if stage == StageName.PICKUP and open_still and message.type in SERVICE_ROWS:
+            return waiting("event:CertificateIssued", _CERTIFICATE_LOST)
+        if state is None:
+            return None
         # An earlier term than ours was sent by who did not know the transfer yet, and is meant for us.
         parties = {
             (state.acceptance, StageName.ACCEPTANCE),
             (state.former, StageName.REVIEW),
             (state.file.pickup, StageName.PICKUP),
         }
-        return None if sender(message) in parties else refused(Refusal.NOT_A_PARTY)
+        return None if (code, stage) in parties else refused(Refusal.NOT_A_PARTY)

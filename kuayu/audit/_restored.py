@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+import msgspec
+
 from bus import envelope as env
 from bus.envelope import Malformed
 from bus.holding import ADOPTED
@@ -38,7 +40,7 @@ class Restored:
         self._issues: dict[tuple[str, str], list[_Issue]] = {}
         """Of events that were given back, issued again or displaced, by stream and id."""
         self._adopted: dict[int, Entry] = {}
-        """Given back, by row, without what they carry; the value is what they name as their cause."""
+        """Given back, by row, without their values."""
         self._acts: dict[tuple[str, str], list[int]] = {}
         """Rows of acts in cases of which something was given back, by stream and case."""
         self._events: dict[tuple[str, str], int] = {}
@@ -73,7 +75,7 @@ class Restored:
         issue = _Issue(place_of(entry), entry.type, value, not displaced)
         self._issues.setdefault((entry.stream, entry.id), []).append(issue)
         if entry.outcome == ADOPTED and not entry.cause:  # with a cause it is one that was issued again
-            self._adopted[entry.row] = entry
+            self._adopted[entry.row] = msgspec.structs.replace(entry, value=b"")
             self._acts.setdefault((entry.stream, entry.subject), [])
 
     def decided(self, entry: Entry, status: str, effect: int) -> None:

@@ -56,8 +56,16 @@ class SmallDisk:
             ballast.unlink()
 
     def close(self) -> None:
-        if self.mounted:
+        """Unmount it. What lay on it lies in its folder then, for those who look into a run that went wrong."""
+        if not self.mounted:
+            return
+        kept = self.at.with_name(f"{self.at.name}.kept")
+        try:
+            shutil.copytree(self.at, kept)
+        finally:
             subprocess.run(["umount", "--lazy", str(self.at)], check=False)
+        self.at.rmdir()
+        kept.rename(self.at)
 
 
 class UnavailableError(Exception):

@@ -30,3 +30,12 @@ def test_a_disk_whose_process_was_killed_is_gone_with_the_next_one(tmp_path: Pat
     finally:
         ours.close()
     assert not mounted(ours.at)
+
+
+def test_what_lay_on_a_disk_is_kept_in_its_folder(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk", 1 << 20)
+    (disk.at / "data").mkdir()
+    (disk.at / "data" / "ledger.db").write_bytes(b"ledger")
+    disk.close()
+    assert not mounted(disk.at)
+    assert (disk.at / "data" / "ledger.db").read_bytes() == b"ledger"

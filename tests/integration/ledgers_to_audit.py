@@ -17,7 +17,7 @@ from bus import Answer, Command, Entry, Ledger, Unavailable
 from bus.ledger import Kind as RowKind
 from bus.ledger import merkle, tables
 from bus.ledger.entry import encode
-from bus.transport import MemoryBroker, MemoryTransport
+from bus.transport import Transport
 from jurisdictions import CHINA_TIME, load_directory
 from kuayu.audit import Kind, Problem, Report, audit
 from kuayu.demo.mixes import MIXES
@@ -67,12 +67,11 @@ class Ledgers(NamedTuple):
 
 
 class Nodes:
-    """Three nodes over a broker in memory; a context manager that leaves their ledgers behind."""
+    """Three nodes in one process; a context manager that leaves their ledgers behind."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, transport: Transport) -> None:
         self.settings = Settings(data=folder)
-        self.broker = MemoryBroker()
-        self.transport = MemoryTransport(self.broker)
+        self.transport = transport
         self.topology = DirectoryTopology(load_directory(), load_catalogue())
         self.transport.ensure_topics(self.topology.topics(frozenset({*CODES, "440100"})))
         self.nodes: dict[str, Node] = {}

@@ -14,6 +14,7 @@ from bus import Entry
 from bus.ledger import Kind as RowKind
 from bus.ledger import tables
 from bus.ledger.entry import decode, encode
+from bus.transport import MemoryBroker, MemoryTransport
 from kuayu.audit import Kind
 from kuayu.cli import app
 from tests.chaos.wire import Forger
@@ -27,7 +28,7 @@ CASES = 120
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
     """Instant cases through three nodes, and one event that is parked."""
     folder = tmp_path_factory.mktemp("ledgers")
-    with Nodes(folder) as nodes:
+    with Nodes(folder, MemoryTransport(MemoryBroker())) as nodes:
         nodes.hand_in(nodes.new_cases(CASES))
         forger = Forger(nodes.topology, Random(1))
         body, schema = forger.good_body()

@@ -12,12 +12,13 @@ from bus.holding import ADOPTED
 from bus.ledger import Kind as RowKind
 from bus.ledger import tables
 from bus.ledger.entry import decode
+from bus.transport import MemoryBroker, MemoryTransport
 from kuayu.audit import Kind
 from kuayu.ledgers import back_up_and_prove, compact, restore_backup
 from kuayu.settings import Settings
 from tests.integration.ledgers_to_audit import CODES, Damage, Found, Ledgers, Nodes, nothing, rewrite
 
-RESTORED, OTHER = "430100", "430200"
+RESTORED, OTHER, HEARS = "430100", "430200", "430300"
 EACH = 30
 """Cases in each part of the story."""
 
@@ -27,22 +28,24 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
     """One of three nodes was restored: what it had said since was given back, said again, or is lost for good."""
     folder = tmp_path_factory.mktemp("ledgers")
     backup = folder / "backup"
-    with Nodes(folder) as nodes:
+    broker = MemoryBroker()
+    with Nodes(folder, MemoryTransport(broker)) as nodes:
         nodes.hand_in(nodes.new_cases(EACH))
         nodes.settle()
-        nodes.broker.hold(10_000, f"kuayu.review.{OTHER}")
+        broker.hold(10_000, f"kuayu.review.{OTHER}")
         nodes.hand_in(nodes.new_cases(EACH))
         assert back_up_and_prove(nodes.settings, RESTORED, backup)[0] == []
         lost = nodes.new_cases(EACH)
         nodes.hand_in(lost)
-        nodes.until(lambda: all(not node.engine.writer.waiting for node in nodes.nodes.values()))
+        taken = nodes.nodes[HEARS].ledger
+        nodes.until(lambda: any(taken.case(f"{HEARS}/review", nodes.cases[key]) for key in lost))
         nodes.stop(RESTORED)
-        nodes.broker._fates.clear()
+        broker._fates.clear()
         restore_backup(nodes.settings, RESTORED, backup)
         nodes.start(RESTORED)
         books = nodes.nodes[RESTORED].engine.books
         nodes.until(lambda: not books.restoring)
-        nodes.broker.release()  # what the lost history had still under way
+        broker.release()  # what the lost history had still under way
         nodes.hand_in(lost)
         nodes.settle()
     return Ledgers(folder, list(nodes.cases.values()))

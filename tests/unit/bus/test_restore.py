@@ -1,6 +1,6 @@
 """Law 11: a sender, a receiver or both restored from a backup agree on what was said; nothing is lost or doubled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from bus import Change, Ledger, Message, Unavailable
 from bus import envelope as env
 from bus.archive import archive
 from bus.incarnation import abandon, declare_offline
-from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State, Topology
+from tests.unit.bus.toys import Decided, Node, Noted, Out, Pair, Send, State, Topology, Wake
 
 TOPIC, BACK = "kuayu.answer.2", "kuayu.ask.1"
 
@@ -270,6 +270,55 @@ def test_an_act_that_is_repeated_with_its_key_after_a_restore_is_not_done_again(
     assert (answer.case, answer.repeated) == ("1-a", True)
     agree(pair)
     assert same(pair) == ["lost0"]
+
+
+def fits_after(note: str) -> Callable[[State | None, Message], Decided | None]:
+    """What is given back does not fit its case before this was noted there."""
+
+    def rule(state: State | None, message: Message) -> Decided | None:
+        if message.kind != "adopted" or (state and note in state.notes):
+            return None
+        return Decided("waiting", awaits="event:")
+
+    return rule
+
+
+def test_an_act_that_nobody_else_knew_of_is_done_again_although_what_followed_it_waits(pair: Pair) -> None:
+    pair.ask.stage.rule = fits_after("wake")
+    lose(pair, "1-a")
+    agree(pair)
+    assert pair.ask.notes("1-a") == ("send",)
+    pair.ask.act("1-a", Wake(at=pair.clock.now() + timedelta(days=1)))
+    assert pair.ask.notes("1-a") == ("send", "wake", "adopted:lost0")
+    agree(pair)
+    assert same(pair) == ["before0", "lost0"]
+    assert pair.ask.engine.books.held == {}
+
+
+def test_a_timer_rings_although_what_was_given_back_waits(pair: Pair) -> None:
+    pair.ask.stage.rule = fits_after("timer:wake")
+    pair.ask.act("1-a", Wake(at=pair.clock.now() + timedelta(days=1)))
+    backup = pair.ask.back_up()
+    pair.ask.act("1-a", Send(note="lost"))
+    pair.settle()
+    pair.ask.restore(backup)
+    agree(pair)
+    assert pair.ask.notes("1-a") == ("wake",)
+    pair.clock.move(days=2)
+    agree(pair)
+    assert pair.ask.notes("1-a") == ("wake", "timer:wake", "adopted:lost0")
+    assert pair.ask.engine.books.held == {}
+
+
+def test_an_act_that_is_done_again_says_nothing_twice(pair: Pair) -> None:
+    pair.ask.stage.rule = fits_after("never")
+    lose(pair, "1-a")
+    agree(pair)
+    pair.ask.act("1-a", Send(note="again"))
+    agree(pair)
+    assert same(pair) == ["before0", "lost0"]
+    assert pair.ask.notes("1-a") == ("send", "send")
+    assert pair.ask.engine.books.held == {}
 
 
 def test_of_an_input_only_what_was_not_said_before_is_sent(pair: Pair) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cases import DEEMED_ACCEPTANCE, Decision, Outcome
+from cases import DEEMED_ACCEPTANCE, Decision, Outcome, Phase
 from schemas import models
 from tests.unit.cases.conftest import CHANGSHA, GUANGZHOU, XIANGTAN, ZHUZHOU, Bench, Message
 from tests.unit.cases.test_laws import HOUSE, every_message, run, walks
@@ -229,6 +229,67 @@ def test_what_came_before_it_is_waited_for(bench: Bench, accepted: Any, ask: Any
     assert (waiting.outcome, waiting.awaits) == (Outcome.WAITING, "event:")
     restored.take(ready)
     assert known(restored.state) == known(bench.states[PICKUP])
+
+
+@pytest.mark.parametrize(
+    ("begun", "earlier", "lost", "needed"),
+    [
+        ("collected", [], ["accept"], 1),
+        ("collected", [], ["accept", "suspend", "resume"], 1),  # what need not be, the certificate tells
+        ("accepted", ["suspend"], ["resume"], 1),
+        ("accepted", ["suspend"], ["resume", "extend"], 1),
+        ("accepted", [], ["extend"], 0),
+        ("accepted", [], [], 0),
+    ],
+    ids=str,
+)
+def test_acts_that_acceptance_was_told_and_lost_too_are_done_again_and_the_rest_follows(
+    bench: Bench,
+    accepted: Any,
+    collected: Any,
+    ask: Any,
+    begun: str,
+    earlier: list[str],
+    lost: list[str],
+    needed: int,
+) -> None:
+    """Pickup knows the certificate, and has told the review what it did with it."""
+    {"accepted": accepted, "collected": collected}[begun]()
+    for name in earlier:
+        perform(bench, ask, name)
+    bench.deliver()
+    again = [perform(bench, ask, name) for name in lost]
+    approved = perform(bench, ask, "approve")
+    bench.deliver()
+    served = []
+    for name in ("ready", "hand_over"):
+        step = perform(bench, ask, name)
+        served += [outgoing for outgoing in step.decision.out if outgoing.to == REVIEW]
+        bench.deliver()
+    [certificate] = [message for message in given_back(approved) if message.source.endswith("pickup")]
+    restored = Restored(bench, REVIEW, (again or [approved])[0].before)
+    news = [
+        bench.message("event", type(sent.data).__name__, sent.data, certificate.source, sent.term)
+        for sent in served
+    ]
+    assert {restored.take(message).outcome for message in news} == {Outcome.WAITING}
+    assert restored.take(certificate).outcome is (Outcome.WAITING if needed else Outcome.APPLIED)
+    for step in again[:needed]:
+        assert restored.take(step.message).outcome is Outcome.APPLIED
+    assert known(restored.state) == known(bench.states[REVIEW])
+    assert restored.state.phase is Phase.COLLECTED
+
+
+def test_what_pickup_did_with_a_case_that_the_review_has_lost_is_waited_with(
+    bench: Bench, accepted: Any, ask: Any
+) -> None:
+    accepted()
+    perform(bench, ask, "approve")
+    bench.deliver()
+    step = perform(bench, ask, "ready")
+    [told] = [outgoing for outgoing in step.decision.out if outgoing.to == REVIEW]
+    message = bench.message("event", "CertificateReady", told.data, "430300/pickup", told.term)
+    assert bench.stages[REVIEW].decide(None, message).outcome is Outcome.WAITING
 
 
 def test_a_collection_code_that_was_told_still_opens_the_locker(
