@@ -24,7 +24,7 @@ import msgspec
 import psutil
 from rich.console import Console
 
-from bus.unit import CASES_CACHED
+from bus.unit import CASES_CACHED, HASHES_CACHED
 from jurisdictions import CHINA_TIME, load_directory
 from kuayu.demo import sources, summary
 from kuayu.demo.applicants import Applicants, Arrival
@@ -38,9 +38,11 @@ from tests.soak.flat import Judgement, judge
 from tests.soak.vandals import Vandals
 
 MEMORY_MB: Final = 8.0
-"""Growth of a node's own memory allowed in the second half, beside what its cache of cases takes in then."""
+"""Growth of a node's own memory allowed in the second half, beside what its caches take in then."""
 CASE_MB: Final = 0.01
 """What a cached case may take: its state, its timers, its lane's hashes."""
+HASH_MB: Final = 0.0003
+"""What a cached hash of an event that was sent takes."""
 FILES: Final = 12.0
 """Growth of open files allowed in the second half: callers' connections, and three files for each to the ledger."""
 THREADS: Final = 4.0
@@ -66,6 +68,7 @@ class Meter:
         samples: by jurisdiction code; "broker" for the broker, where it is ours.
         ledgers: bytes of all ledgers together, at the same times.
         cases: cases that each node's stages know, at the same times.
+        sent: events that each node has handed over, likewise.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,6 +77,7 @@ class Meter:
         self.samples: dict[str, list[Sample]] = {}
         self.ledgers: list[tuple[float, int]] = []
         self.cases: dict[str, list[int]] = {}
+        self.sent: dict[str, list[int]] = {}
         self._processes: dict[str, psutil.Process] = {}
         for child in psutil.Process().children():
             words = child.cmdline()
@@ -99,21 +103,25 @@ class Meter:
             )
             self.samples.setdefault(name, []).append(sample)
             if name != "broker":
-                self.cases.setdefault(name, []).append(_cases(self._folder / f"{name}.db"))
+                cases, sent = _known(self._folder / f"{name}.db")
+                self.cases.setdefault(name, []).append(cases)
+                self.sent.setdefault(name, []).append(sent)
         size = sum(file.stat().st_size for file in self._folder.glob("*.db*"))
         self.ledgers.append((at, size))
 
 
-def _cases(file: Path) -> int:
-    """How many cases a ledger has, read beside its node."""
+def _known(file: Path) -> tuple[int, int]:
+    """How many cases a ledger has, and how many events it has sent, read beside its node."""
+    count = "SELECT (SELECT count(*) FROM case_state), (SELECT total(number) FROM lane WHERE outward)"
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as ledger:
-        return int(ledger.execute("SELECT count(*) FROM case_state").fetchone()[0])
+        cases, sent = ledger.execute(count).fetchone()
+    return int(cases), int(sent)
 
 
-def cached(cases: Sequence[int]) -> int:
-    """How many cases came into a node's cache in the second half: none where it was full by then."""
-    middle, last = cases[len(cases) // 2], cases[-1]
-    return min(last, CASES_CACHED) - min(middle, CASES_CACHED)
+def cached(known: Sequence[int], most: int) -> int:
+    """How much came into a cache of at most so many in the second half: nothing where it was full by then."""
+    middle, last = known[len(known) // 2], known[-1]
+    return min(last, most) - min(middle, most)
 
 
 def steady(rate: float, seed: int) -> Iterator[Arrival]:
@@ -194,7 +202,9 @@ class Soak:
             if name == "broker":
                 continue  # the JVM's heap is its own affair, and bounded
             times = [sample.at for sample in samples]
-            memory = MEMORY_MB + CASE_MB * cached(self.meter.cases[name])
+            cases = cached(self.meter.cases[name], CASES_CACHED)
+            hashes = cached(self.meter.sent[name], HASHES_CACHED)
+            memory = MEMORY_MB + CASE_MB * cases + HASH_MB * hashes
             found += [
                 judge(f"{name} own memory, MB", times, [sample.own for sample in samples], memory),
                 judge(f"{name} open files", times, [sample.files for sample in samples], FILES),
@@ -251,7 +261,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--rate", type=float, default=8.0, help="arrivals a second")
+    parser.add_argument(
+        "--rate", type=float, default=12.0, help="arrivals a second: caches are full by half of 20 minutes"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build/soak.json"))
     given = parser.parse_args()

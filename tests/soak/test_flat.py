@@ -47,9 +47,9 @@ def test_handles_that_come_and_go_are_flat() -> None:
     assert judge("fds", TIMES, [30 + Random(int(at)).randint(0, 12) for at in TIMES], 3).flat
 
 
-def test_only_what_comes_into_the_cache_may_take_memory() -> None:
-    assert cached(range(0, 1_000, 10)) == 490
-    assert cached(range(0, CASES_CACHED * 3, 10)) == 0
+def test_only_what_comes_into_a_cache_may_take_memory() -> None:
+    assert cached(range(0, 1_000, 10), CASES_CACHED) == 490
+    assert cached(range(0, CASES_CACHED * 3, 10), CASES_CACHED) == 0
 
 
 def test_too_few_samples_are_no_verdict() -> None:
