@@ -12,6 +12,7 @@ import producers
 from bus import Ledger, SystemClock
 from bus.envelope import stream_of
 from bus.records import Records
+from bus.transport.tls import Tls, Way
 from jurisdictions import Directory, load_directory
 from kuayu.audit import _cases, _handovers, _ledger, _projections, _topics
 from kuayu.audit._findings import Problem, Report
@@ -27,6 +28,7 @@ def audit(
     ledgers: Mapping[str, str],
     *,
     bootstrap: str = "",
+    tls: Tls | None = None,
     accepted: Collection[str] | None = None,
     directory: Path | None = None,
 ) -> Report:
@@ -38,6 +40,7 @@ def audit(
     Args:
         ledgers: SQLAlchemy URLs by a name for each, with which problems speak of it.
         bootstrap: the brokers; the topics are left out if it is empty.
+        tls: how these are spoken to; None: in plain text.
         accepted: ids of all cases that the nodes said they have; unknown if None.
         directory: the directory's data files; those that come with the program by default.
 
@@ -70,7 +73,7 @@ def audit(
         for found in contents:
             problems += _projected(found, where, codec, counts)
         if bootstrap:
-            problems += _topics.check(bootstrap, contents, codec, counts)
+            problems += _topics.check(Way(bootstrap, tls), contents, codec, counts)
     counts["ledgers"] = len(ledgers)
     return Report(counts=counts, problems=problems)
 

@@ -10,7 +10,8 @@ from kafka import KafkaConsumer, TopicPartition
 from bus import envelope as env
 from bus.envelope import LaneName, Malformed
 from bus.sending import UNRECEIPTED
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport.kafka_sockets import DIRECT, security
+from bus.transport.tls import Way
 from kuayu.audit._findings import Kind, Problem
 from kuayu.audit._ledger import Contents
 from schemas import Codec, CodecError
@@ -39,7 +40,7 @@ class _Place:
         """Records that nothing but quarantine (or the rule that a number is too far ahead) could have dealt with."""
 
 
-def check(bootstrap: str, ledgers: Sequence[Contents], codec: Codec, counts: Counter[str]) -> list[Problem]:
+def check(way: Way, ledgers: Sequence[Contents], codec: Codec, counts: Counter[str]) -> list[Problem]:
     """Read all topics of these ledgers' jurisdictions and compare.
 
     Raises:
@@ -50,7 +51,7 @@ def check(bootstrap: str, ledgers: Sequence[Contents], codec: Codec, counts: Cou
     codes = {stream.split("/")[0] for stream in known}
     places: dict[tuple[str, int], _Place] = {}
     problems: list[Problem] = []
-    for first, record in _records(bootstrap, codes):
+    for first, record in _records(way, codes):
         place = places.setdefault((record.topic, record.partition), _Place(first))
         counts["records_read"] += 1
         if record.topic.startswith("kuayu.receipts."):
@@ -110,18 +111,19 @@ class _Histories:
         return incarnation < newest and incarnation < self._inward.get(lane, newest)
 
 
-def _records(bootstrap: str, codes: set[str]) -> Iterator[tuple[int, Any]]:
+def _records(way: Way, codes: set[str]) -> Iterator[tuple[int, Any]]:
     """Every record there is, each with the first offset of its partition."""
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
+            bootstrap_servers=way.bootstrap.split(","),
             bootstrap_timeout_ms=TIMEOUT_MS,
             enable_auto_commit=False,
             group_id=None,
             proxy_url=DIRECT,
+            **security(way.tls),
         )
     except Exception as error:
-        raise TopicsError(f"{bootstrap}: no broker answers: {error}") from error
+        raise TopicsError(str(way.no_answer(error))) from error
     try:
         topics = [
             topic
@@ -142,7 +144,9 @@ def _records(bootstrap: str, codes: set[str]) -> Iterator[tuple[int, Any]]:
         while left:
             batches = consumer.poll(QUIET * 1000, max_records=5_000)
             if not batches:
-                raise TopicsError(f"{bootstrap}: nothing came for {QUIET} s; {len(left)} partitions are left")
+                raise TopicsError(
+                    f"{way.bootstrap}: nothing came for {QUIET} s; {len(left)} partitions are left"
+                )
             for place, records in batches.items():
                 for record in records:
                     if record.offset < ends[place]:

@@ -30,7 +30,8 @@ def audit(
 ) -> None:
     """Prove over several ledgers that nothing is lost, doubled or out of order, and that each is sound. Reads only.
 
-    Run it while the nodes are stopped, or have nothing to do. Ends with 1 if anything is wrong.
+    Run it while the nodes are stopped, or have nothing to do. Ends with 1 if anything is wrong. KUAYU_TLS_… as for
+    `kuayu node`.
 
     Example: `kuayu audit var/430100.db var/430200.db --bootstrap 127.0.0.1:9092`
     """
@@ -39,12 +40,14 @@ def audit(
     from jurisdictions import Invalid
     from kuayu.audit import AuditError, TopicsError
     from kuayu.audit import audit as prove
+    from kuayu.settings import BadSetting, Settings
 
     try:
         named = _named(ledgers)
         known = accepted.read_text(encoding="utf-8").split() if accepted else None
-        report = prove(named, bootstrap=bootstrap, accepted=known)
-    except (AuditError, TopicsError, Invalid, OSError, ImportError) as error:
+        tls = Settings.load().tls if bootstrap else None
+        report = prove(named, bootstrap=bootstrap, tls=tls, accepted=known)
+    except (AuditError, TopicsError, BadSetting, Invalid, OSError, ImportError) as error:
         typer.echo(f"kuayu: {str(error).splitlines()[0]}", err=True)
         raise typer.Exit(2) from error
     if out is not None:

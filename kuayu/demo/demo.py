@@ -139,7 +139,8 @@ class _Run:
         def replied(answer: SubmissionAnswered) -> None:
             loop.call_soon_threadsafe(applicants.answered, answer)
 
-        intake = IntakeSystem(self._region.driver, self._region.bootstrap, CODES, replied)
+        region = self._region
+        intake = IntakeSystem(region.driver, region.bootstrap, CODES, replied, region.tls)
         applicants = Applicants(nodes, self._book, intake)
         offices = Offices(nodes, self._book)
         intake.start()

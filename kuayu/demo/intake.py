@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from bus.envelope import topic_of
-from bus.transport import Outbound, TopicPartition, TransportError, open_transport
+from bus.transport import Outbound, Tls, TopicPartition, TransportError, open_transport
 from kuayu.demo.scripts import SimulatedCase
 from producers.intake import CALLER_HEADER
 from schemas import Codec, CodecError, load_schemas
@@ -37,9 +37,10 @@ class IntakeSystem:
         bootstrap: str,
         codes: tuple[str, ...],
         answered: Callable[[SubmissionAnswered], None],
+        tls: Tls | None = None,
     ) -> None:
         """`answered` is called from this object's thread."""
-        self._transport = open_transport(driver, bootstrap)
+        self._transport = open_transport(driver, bootstrap, tls)
         self._codes = codes
         self._partitions = self._transport.topics()
         self._answered = answered

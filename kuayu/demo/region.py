@@ -156,16 +156,28 @@ class Region:
         nodes: by jurisdiction code.
         graphs: where Prometheus is; None if it is not on the PATH.
         own_broker: False where KUAYU_BOOTSTRAP_SERVERS named one.
+        tls: how that one is spoken to; None: in plain text.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """`say` is told what is being waited for."""
+        """`say` is told what is being waited for.
+
+        Raises:
+            BadSetting: a file of TLS can't be used.
+            RegionError: TLS is asked for, and a broker of our own.
+        """
         self._say = say
         self._stack = ExitStack()
-        self.folder = _fresh_folder()
         self.bootstrap = os.environ.get("KUAYU_BOOTSTRAP_SERVERS", "")
         self.own_broker = not self.bootstrap
-        self.driver = Settings().driver
+        settings = Settings.load()
+        self.driver, self.tls = settings.driver, settings.tls
+        if self.own_broker and self.tls:
+            raise RegionError(
+                "KUAYU_TLS_CA: a broker of the demonstration's own speaks no TLS; unset it, or set "
+                "KUAYU_BOOTSTRAP_SERVERS as well"
+            )
+        self.folder = _fresh_folder()
         self.nodes: dict[str, NodeProcess] = {}
         self.graphs: str | None = None
 
@@ -225,7 +237,7 @@ class Region:
 
     def _refuse_used_topics(self) -> None:
         """New ledgers would take what an earlier run left in the topics for news."""
-        transport = open_transport(self.driver, self.bootstrap)
+        transport = open_transport(self.driver, self.bootstrap, self.tls)
         try:
             places = [
                 TopicPartition(topic, partition)

@@ -10,14 +10,17 @@ from uuid import uuid4
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
 from bus.transport import MemoryBroker, MemoryTransport, Tls, Transport
+from kuayu.cli import app
+from kuayu.demo.region import Region, RegionError
 from kuayu.keys import add_key
 from kuayu.node import Node, create_topics
 from kuayu.settings import Settings
 from tests.certificates import Authority
 from tests.guarded import Listener, guarded_broker
-from tests.running import PATIENCE, eventually
+from tests.running import PATIENCE, answered, eventually
 
 CASE = json.loads((Path(__file__).parents[2] / "docs" / "first-case.json").read_text("utf-8"))
 
@@ -94,7 +97,7 @@ def test_a_certificate_that_expires_is_renewed_without_a_restart(
         "tls_key": files.key,
     }
     with broker:
-        assert create_topics(Settings(**settings), frozenset({"430100"}))
+        answered(lambda: create_topics(Settings(**settings), frozenset({"430100"})))
         with run(**settings) as node:
             node.hand_in()
             eventually(node.sent, node.node.engine)
@@ -119,6 +122,17 @@ def test_a_certificate_that_expires_is_renewed_without_a_restart(
             eventually(node.sent, node.node.engine)
             eventually(lambda: node.node.engine.inbox.looked_at != since, node.node.engine)
             assert node.alarms("certificate_expiring") == [1]
+        environment = {f"KUAYU_{name.upper()}": str(value) for name, value in settings.items()}
+        shown = CliRunner().invoke(app, ["topics", "list"], env=environment)
+        assert "kuayu.review.430100\t" in shown.output
+        ledger = str(tmp_path / "data" / "430200.db")
+        audited = CliRunner().invoke(app, ["audit", ledger, "--bootstrap", at["MUTUAL"]], env=environment)
+        assert "1 ledgers" in audited.output
+        environment["KUAYU_TLS_CA"] = str(new.file)
+        for command in (["topics", "list"], ["audit", ledger, "--bootstrap", at["MUTUAL"]]):
+            refused = CliRunner().invoke(app, command, env=environment)
+            assert refused.exit_code == 2
+            assert refused.stderr.startswith(f"kuayu: {at['MUTUAL']}: no broker answers: TLS with ")
 
 
 def test_an_expired_certificate_is_a_reason_why_no_broker_answers(
@@ -135,3 +149,12 @@ def test_an_expired_certificate_is_a_reason_why_no_broker_answers(
         assert node.days() == [-3]
         broker.start()
         eventually(lambda: node.ready()["status"] == "ready", node.node.engine)
+
+
+def test_the_demonstration_has_no_broker_of_its_own_that_speaks_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUAYU_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.setenv("KUAYU_TLS_CA", str(Authority(tmp_path, "ours").file))
+    with pytest.raises(RegionError, match=r"^KUAYU_TLS_CA: .*set KUAYU_BOOTSTRAP_SERVERS"):
+        Region(print)

@@ -1,5 +1,6 @@
 """TLS to a real broker, by both drivers: who is let in, who is not, and what is said of it."""
 
+import gc
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,7 @@ def exchange(driver: str, bootstrap: str, tls: Tls) -> None:
     topic = f"tls-{time_ns()}"
     place = TopicPartition(topic, 0)
     transport = open_transport(driver, bootstrap, tls)
-    assert transport.ensure_topics([TopicSpec(topic, 1)]) == [topic]
+    assert answered(lambda: transport.ensure_topics([TopicSpec(topic, 1)])) == [topic]
     producer = transport.producer("tls")
     consumer = transport.consumer(f"tls-{time_ns()}")
     told: list[TransportError | None] = []
@@ -143,3 +144,16 @@ def test_files_that_went_bad_are_named_by_who_needs_them(
         with pytest.raises(RetriableError, match=str(ca)):
             ask()
     transport.close()
+
+
+def test_handshakes_that_fail_leave_no_sockets_behind(guarded: Guarded) -> None:
+    transport = open_transport("kafka-python", guarded.tls, Tls(guarded.foreign.file))
+    gc.collect()
+    gc.disable()  # which would find them, sooner or later
+    try:
+        open_before = len(list(Path("/proc/self/fd").iterdir()))
+        with pytest.raises(RetriableError):
+            transport.topics()
+        assert len(list(Path("/proc/self/fd").iterdir())) <= open_before
+    finally:
+        gc.enable()
