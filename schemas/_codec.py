@@ -24,6 +24,7 @@ from schemas._schema import HEAD, Schema, Schemas, schema_id
 
 _NATIVE = (datetime, date, bytes)
 _DIGEST_BYTES = 32
+_HEAD_BYTES = HEAD.size
 
 
 def whole_millis(instant: datetime) -> datetime:
@@ -37,7 +38,7 @@ def payload_id(payload: bytes) -> int:
     Raises:
         BadPayload: not the Confluent wire format.
     """
-    if len(payload) < HEAD.size:
+    if len(payload) < _HEAD_BYTES:
         raise BadPayload(f"{len(payload)} bytes; at least the 5 of the Confluent header are needed")
     magic, identity = HEAD.unpack_from(payload)
     if magic != 0:
@@ -69,7 +70,7 @@ def decode(payload: bytes, writer: Schema, reader: Schema | None = None) -> dict
     same = reader is None or reader == writer
     try:
         read = writer.decoder if same else fastavro_decoder(writer.parsed, cast("Schema", reader).parsed)
-        return cast("dict[str, Any]", read(payload, HEAD.size))
+        return cast("dict[str, Any]", read(payload, _HEAD_BYTES))
     except Exception as error:
         raise _bad(writer.name, error) from error
 
@@ -167,10 +168,10 @@ class Codec:
             NewerContract: no model here reads that schema.
             BadPayload: garbage.
         """
-        known = self._of_head.get(payload[: HEAD.size])
+        known = self._of_head.get(payload[:_HEAD_BYTES])
         if known is not None and (digest is None or digest == known.schema.digest):
             try:
-                event: Event = known.decode(payload, HEAD.size)
+                event: Event = known.decode(payload, _HEAD_BYTES)
                 return event
             except Exception as error:
                 raise _bad(known.schema.name, error) from error

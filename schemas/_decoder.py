@@ -19,12 +19,17 @@ Decoder = Callable[[bytes, int], Any]
 
 _SHORT = tuple(1 + (byte >> 1) if byte < 128 and not byte & 1 else 0 for byte in range(256))  # noqa: PLR2004 - the top bit
 """By its first byte, how many bytes a string of at most 63 takes with it; 0 if the length has more bytes, or is negative."""
+_NUMBERS = tuple(byte >> 1 ^ -(byte & 1) if byte < 128 else None for byte in range(256))  # noqa: PLR2004 - the top bit
+"""By its first byte, a number that has only this one."""
 
 _SCOPE = {
     "SHORT": _SHORT,
+    "NUMBER": _NUMBERS,
     "BOOLEAN": (False, True),
     "EPOCH_DAY": _numbers.EPOCH_DAY,
     "day_of": date.fromordinal,
+    "SPANS": _numbers.SPANS,
+    "BEHIND": _numbers.BEHIND,
     "read_int": _numbers.read_int,
     "read_long": _numbers.read_long,
     "read_length": _numbers.read_length,
@@ -45,12 +50,22 @@ else:
 """Lines that read a number that is not negative into `n`."""
 
 _NUMBER = """\
-TO = d[i]
-if TO > 127:
-    TO, i = read_{kind}(d, i)
-else:
-    TO = TO >> 1 ^ -(TO & 1)
+if (TO := NUMBER[d[i]]) is not None:
     i += 1
+elif (m := d[i + 1]) > 127 and (n := d[i + 2]) < 128:
+    n = d[i] + m * 128 + n * 16384 - 16512
+    TO = n >> 1 ^ -(n & 1)
+    i += 3
+else:
+    TO, i = read_{kind}(d, i)
+"""
+"""Numbers of one byte and of three, as those of many rows, are read here; the others have a function."""
+_INSTANT = """\
+if (TO := SPANS.get(d[i + 2 : i + 6])) and (n := BEHIND.get(d[i : i + 2])) is not None:
+    TO += n
+    i += 6
+else:
+    TO, i = read_instant(d, i)
 """
 _BYTES = """\
 if n := SHORT[d[i]]:
@@ -68,7 +83,7 @@ _SCALARS = {
     "double": "(TO,) = float64(d, i)\ni += 8",
     "bytes": _BYTES.format(then=""),
     "string": _BYTES.format(then=".decode()"),
-    "instant": "TO, i = read_instant(d, i)",
+    "instant": _INSTANT,
     "date": _NUMBER.format(kind="int") + "TO = day_of(TO + EPOCH_DAY)",
 }
 """Lines that read one value into the variable TO."""
@@ -86,16 +101,18 @@ def decoder(normal: Json, classes: Classes | None = None) -> Decoder:
     types = Types(normal)
     code = Code(**_SCOPE)
     reader = _Reader(types, code, classes)
-    for full, node in types.named.items():
-        if node["type"] == "record":
-            reader.record(full, node)
+    records = {full: node for full, node in types.named.items() if node["type"] == "record"}
     with code.block("def decode(d, i):"):
-        code.line(f"value, i = {reader.function(types.root)}(d, i)")
-        with code.block("if i > len(d):"):
-            code.line("raise IndexError")
-        with code.block("if i < len(d):"):
+        made = reader.record(types.root, records[types.root])
+        with code.block("if i != len(d):"):
+            with code.block("if i > len(d):"):
+                code.line("raise IndexError")
             code.line("raise ValueError(f'{len(d) - i} bytes are left over')")
-        code.line("return value")
+        code.line(f"return {made}")
+    for full, node in records.items():
+        if full != types.root or reader.calls(full):
+            with code.block(f"def {reader.function(full)}(d, i):"):
+                code.line(f"return {reader.record(full, node)}, i")
     return code.build("decode", f"decoder of {types.root}")  # type: ignore[no-any-return]
 
 
@@ -114,19 +131,21 @@ class _Reader:
             self._functions[full] = self._code.name(f"read_{class_name(full)}")
         return self._functions[full]
 
-    def record(self, full: str, node: Json) -> None:
+    def calls(self, full: str) -> bool:
+        """Whether that function was asked for: a record without it is read where it stands, as the whole is."""
+        return full in self._functions
+
+    def record(self, full: str, node: Json) -> str:
+        """Lines that read the fields of a record; the expression that makes it of them."""
         found: list[tuple[str, str]] = []
-        with self._code.block(f"def {self.function(full)}(d, i):"):
-            for field in node["fields"]:
-                value = self._code.name(field["name"])
-                self._value(field["type"], value)
-                found.append((field["name"], value))
-            if self._classes is None:
-                made = "{" + ", ".join(f"{name!r}: {value}" for name, value in found) + "}"
-            else:
-                model = self._code.constant(class_name(full), self._classes[class_name(full)])
-                made = f"{model}({', '.join(f'{name}={value}' for name, value in found)})"
-            self._code.line(f"return {made}, i")
+        for field in node["fields"]:
+            value = self._code.name(field["name"])
+            self._value(field["type"], value)
+            found.append((field["name"], value))
+        if self._classes is None:
+            return "{" + ", ".join(f"{name!r}: {value}" for name, value in found) + "}"
+        model = self._code.constant(class_name(full), self._classes[class_name(full)])
+        return f"{model}({', '.join(f'{name}={value}' for name, value in found)})"
 
     def _value(self, node: Json, to: str) -> None:
         """Lines that read one value into the variable `to`."""
@@ -189,5 +208,5 @@ class _Reader:
                     self._code.line(f"{to}[{key}] = {one}")
         self._code.line("i += 1")
         if kind == "array" and self._classes is not None:
-            self._code.line(f"{to} = tuple({to})")
+            self._code.line(f"{to} = tuple({to}) if {to} else ()")
         self._loops -= 1

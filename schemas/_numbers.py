@@ -79,23 +79,20 @@ def instant_bytes(at: datetime) -> bytes:
 
 def _instant_bytes(at: datetime) -> bytes:
     since = at - EPOCH
-    micros = since.microseconds
-    if micros % 1000:
+    millis, finer = divmod(since.microseconds, 1000)
+    if finer:
         raise ValueError("finer than a millisecond")
-    number = since.days * 172_800_000 + since.seconds * 2000 + micros // 500  # twice the milliseconds
-    if 1 << 35 <= number < 1 << 42:  # July 1970 to 2039: six bytes, written in one go
-        low, high = number & 0xFFFFFFF, number >> 28
-        return _SIX(
-            low & 127 | 128,
-            low >> 7 & 127 | 128,
-            low >> 14 & 127 | 128,
-            low >> 21 | 128,
-            high & 127 | 128,
-            high >> 7,
-        )
+    number = since.days * 86_400_000 + since.seconds * 1000 + millis
+    if span := _written_spans.get(number // _SPAN):
+        return _FIRST_TWO[number % _SPAN] + span
     if not FIRST_DAY <= since.days <= LAST_DAY:
         raise ValueError("beyond the calendar")
-    return varint(number if number >= 0 else ~number)
+    written = varint(number << 1 if number >= 0 else ~(number << 1))
+    if number >= 0 and len(written) == _SIX_BYTES:
+        if len(_written_spans) >= _KEPT:
+            _written_spans.clear()
+        _written_spans[number // _SPAN] = written[2:]
+    return written
 
 
 def day_bytes(day: date) -> bytes:
@@ -120,14 +117,21 @@ def wrong(value: Any) -> NoReturn:
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """The long at this place, and where the next value begins."""
-    if len(data) - at > 3 and (first := data[at]) & (second := data[at + 1]) & 128:  # noqa: PLR2004 - room for four
-        third, fourth = data[at + 2], data[at + 3]
-        if third < _MORE:  # three or four bytes, as the numbers of many rows: read in one go
-            number = first + second * 128 + third * 16384 - 0x4080
-            return number >> 1 ^ -(number & 1), at + 3
-        if fourth < _MORE:
-            number = first + second * 128 + third * 16384 + fourth * 2097152 - 0x204080
-            return number >> 1 ^ -(number & 1), at + 4
+    first = data[at]
+    if first < _MORE:
+        return first >> 1 ^ -(first & 1), at + 1
+    second = data[at + 1]
+    if second < _MORE:  # two to four bytes, as the numbers of many rows: read in one go
+        number = first + second * 128 - 0x80
+        return number >> 1 ^ -(number & 1), at + 2
+    third = data[at + 2]
+    if third < _MORE:
+        number = first + second * 128 + third * 16384 - 0x4080
+        return number >> 1 ^ -(number & 1), at + 3
+    fourth = data[at + 3]
+    if fourth < _MORE:
+        number = first + second * 128 + third * 16384 + fourth * 2097152 - 0x204080
+        return number >> 1 ^ -(number & 1), at + 4
     number = 0
     for place in _PLACES:
         byte = data[at]
@@ -176,34 +180,37 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_instant(data: bytes, at: int) -> tuple[datetime, int]:
-    """The `timestamp-millis` at this place, in UTC, and where the next value begins."""
-    six = data[at : at + 6]
-    if found := _kept.get(six):
-        return found, at + 6
-    if len(six) == 6:  # noqa: PLR2004 - as all instants from July 1970 to 2039
-        a, b, c, d, e, f = six
-        if a > 127 and b > 127 and c > 127 and d > 127 and e > 127 and f < 128 and not a & 1:  # noqa: PLR2004 - the top bit
-            twice = a + b * 128 + c * 16384 + d * 2097152 + (e + f * 128) * 268435456 - 0x8_1020_4080
-            found = datetime.fromtimestamp(
-                twice / 2000, UTC
-            )  # so few seconds that a float tells each microsecond
-            if len(_kept) >= _KEPT:
-                _kept.clear()
-            _kept[six] = found
-            return found, at + 6
-    number, at = read_long(data, at)
-    return EPOCH + MILLISECOND * number, at
+    """The `timestamp-millis` at this place, in UTC, and where the next value begins.
+
+    One of six bytes leaves in `SPANS` and `BEHIND` what it consists of: with both, the next one is a sum.
+    """
+    number, end = read_long(data, at)
+    if number >= 0 and end - at == _SIX_BYTES:
+        if len(SPANS) >= _KEPT:
+            SPANS.clear()
+        SPANS[data[at + 2 : end]] = EPOCH + MILLISECOND * (number - number % _SPAN)
+        BEHIND[data[at : at + 2]] = MILLISECOND * (number % _SPAN)
+    return EPOCH + MILLISECOND * number, end
 
 
+_SIX_BYTES = 6
+"""Of every instant from July 1970 to 2039: two for the milliseconds within a span, and four for the span."""
+_SPAN = 1 << 13
+"""Milliseconds. What happens now lies in few spans, and so does what is due: on one day at one instant."""
 _KEPT = 1024
-_kept: dict[bytes, datetime] = {}
-"""Instants read of late: an event often tells one instant several times, and what is due on a day is due at one instant."""
+SPANS: dict[bytes, datetime] = {}
+"""By the last four bytes of an instant, where its span begins; those of late."""
+BEHIND: dict[bytes, timedelta] = {}
+"""By the first two, how far behind that."""
 _written: dict[datetime, bytes] = {}
-"""Instants written of late."""
+"""Instants written of late: an event often tells one instant several times."""
+_written_spans: dict[int, bytes] = {}
+"""The last four bytes of instants by the number of their span; those of late."""
+_FIRST_TWO = tuple(bytes([number << 1 & 127 | 128, number >> 6 | 128]) for number in range(_SPAN))
+"""The first two, by the milliseconds within the span."""
 
 _REAL = frozenset({int, float})
 _FLOAT = struct.Struct("<f")
 _DOUBLE = struct.Struct("<d")
 _THREE = struct.Struct("3B").pack
 _FOUR = struct.Struct("4B").pack
-_SIX = struct.Struct("6B").pack

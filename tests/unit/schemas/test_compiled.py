@@ -360,10 +360,26 @@ def test_instants_are_right_where_their_length_changes(millis: int, kind: Json) 
         assert decode(payload, schema) == {"x": at}
 
 
-def test_more_instants_than_are_kept_are_read_right_again_and_again() -> None:
+@pytest.mark.parametrize("apart", [timedelta(milliseconds=1), timedelta(seconds=9, milliseconds=7)])
+def test_more_instants_than_are_kept_are_read_right_again_and_again(apart: timedelta) -> None:
     schema = sample({"name": "x", "type": {"type": "array", "items": INSTANT}})
-    value = {"x": [EPOCH + timedelta(days=20_000, milliseconds=n) for n in range(2_500)] * 2}
+    value = {"x": [EPOCH + timedelta(days=20_000) + n * apart for n in range(2_500)] * 2}
     assert decode(encode(schema, value), schema) == value
+    assert encode(schema, value) == by_fastavro(schema, value)
+
+
+@given(st.integers(1 << 34, 1 << 41), st.binary(max_size=6))
+def test_an_instant_spoiled_anywhere_is_read_as_fastavro_reads_it(millis: int, spoiled: bytes) -> None:
+    """What is kept of an instant that was read must serve no other."""
+    schema = sample({"name": "x", "type": INSTANT}, {"name": "y", "type": "bytes"})
+    payload = encode(schema, {"x": EPOCH + timedelta(milliseconds=millis), "y": bytes(6)})
+    decode(payload, schema)
+    other = payload[:5] + spoiled + payload[5 + len(spoiled) :]
+    try:
+        read = decode(other, schema)
+    except BadPayload:
+        return
+    assert read == fastavro.schemaless_reader(BytesIO(other[5:]), schema.parsed, None)
 
 
 def test_an_hour_that_comes_twice_is_two_hours() -> None:
