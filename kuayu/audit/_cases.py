@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import select
 
@@ -75,7 +76,9 @@ def _ends(ledger: Contents, records: Records, statuses: Statuses) -> list[Proble
     """
     problems: list[Problem] = []
     query = select(tables.log.c.entry).order_by(tables.log.c.subject, tables.log.c.row)
-    case, states, ended = "", {}, {}  # type: ignore[var-annotated]
+    case = ""
+    states: dict[str, Any] = {}
+    ended: dict[str, str] = {}
     with (
         ledger.source.snapshot() as connection,
         connection.execute(query.execution_options(yield_per=AT_ONCE)) as found,

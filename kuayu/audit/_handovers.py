@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from bus.envelope import LaneName, stream_of_topic
 from bus.receipts import FINAL
@@ -149,10 +150,16 @@ def _orders(ledger: Contents, counts: Counter[str]) -> list[Problem]:
         held: dict[str, int] = {}
         for number in sorted(taken):
             event = taken[number]
-            place = {"ledger": ledger.name, "row": event.row, "lane": lane, "case": event.subject}
+            place: dict[str, Any] = {
+                "ledger": ledger.name,
+                "row": event.row,
+                "lane": lane,
+                "number": number,
+                "case": event.subject,
+            }
             if event.row < last_row:
                 what = f"was taken before an earlier number, in row {last_row}"
-                problems.append(Problem(kind=Kind.OUT_OF_ORDER, what=what, number=number, **place))  # type: ignore[arg-type]
+                problems.append(Problem(kind=Kind.OUT_OF_ORDER, what=what, **place))
             last_row = event.row
             if event.effect == 0:
                 held.setdefault(event.subject, number)
@@ -161,7 +168,7 @@ def _orders(ledger: Contents, counts: Counter[str]) -> list[Problem]:
             waits = held.get(event.subject)
             if event.effect < at or (waits and event.status == "applied"):
                 what = f"took effect before number {before if event.effect < at else waits} of its case"
-                problems.append(Problem(kind=Kind.OUT_OF_ORDER, what=what, number=number, **place))  # type: ignore[arg-type]
+                problems.append(Problem(kind=Kind.OUT_OF_ORDER, what=what, **place))
             effects[event.subject] = (number, max(at, event.effect))
         counts["events_taken"] += len(taken)
     return problems

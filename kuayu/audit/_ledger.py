@@ -122,16 +122,7 @@ class Reading:
         for row in connection.execute(select(tables.lane).order_by(tables.lane.c.id)):
             self._lanes[row.id] = (row.outward, row.name)
             lanes = contents.outward if row.outward else contents.inward
-            lanes[row.name] = LaneRow(
-                row.id,
-                row.incarnation,
-                row.number,
-                row.hash,
-                row.cursor,
-                row.mark,
-                row.stopped,
-                row.opening,
-            )
+            lanes[row.name] = LaneRow(*(getattr(row, name) for name in LaneRow._fields))
         for row in connection.execute(select(tables.exception)):
             contents.exceptions.setdefault(row.lane, {})[row.number] = (row.status, row.code)
         for row in connection.execute(select(tables.held)):
