@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bus import Answer, Command, Engine, Ledger, Message, Projection, Received
+from bus import Answer, Command, Engine, Ledger, Message, Projection, Received, envelope
 from bus.backup import back_up, put_back
 from bus.books import Lane
 from bus.envelope import partition_of
@@ -21,6 +21,10 @@ from schemas.models import CaseWithdrawn
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 PARTITIONS = 2
+TOPIC, CONTROL = "kuayu.answer.2", "kuayu.receipts.1"
+"""Where the asking stage speaks to the answering one, and hears what became of it."""
+ALWAYS = 1_000
+"""As a number of faults: more than there are records."""
 
 
 class Clock:
@@ -283,3 +287,31 @@ class Pair(NamedTuple):
             moved = [node.step() for node in (self.ask, self.answer)]
             if not any(moved):
                 return
+
+
+# Rules of a stage.
+
+
+def broken(_state: State | None, message: Message) -> Decided | None:
+    if message.kind == "event":
+        raise ZeroDivisionError
+    return None
+
+
+def well(_state: State | None, _message: Message) -> Decided | None:
+    return None
+
+
+# What is looked at.
+
+
+def exceptions(node: Node, case: str) -> dict[int, str]:
+    lane = node.lane(outward=True, case=case)
+    return {n: row.status for n, row in node.engine.books.exceptions(lane, 1, lane.number).items()}
+
+
+def types(pair: Pair) -> list[tuple[str, bytes]]:
+    """Number and type of everything that was sent to the answering stage."""
+    records = [record for p in (0, 1) for record in pair.broker.records(TOPIC, p)]
+    headers = [dict(record.headers) for record in records]
+    return [((h[envelope.SEQUENCE] or b"").decode(), h[envelope.TYPE] or b"") for h in headers]
