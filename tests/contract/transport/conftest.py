@@ -8,7 +8,16 @@ from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPlace
 from kafka.errors import KafkaError
 
-from bus.transport import MemoryBroker, MemoryTransport, TopicPartition, Transport, open_transport
+from bus.transport import (
+    Consumer,
+    MemoryBroker,
+    MemoryTransport,
+    Producer,
+    TopicPartition,
+    Transport,
+    open_transport,
+)
+from tests.contract.transport.records import CLIENT, NUMBERS
 
 
 @dataclass
@@ -77,3 +86,17 @@ def transport(ground: Ground) -> Iterator[Transport]:
     opened = ground.open()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def producer(transport: Transport) -> Iterator[Producer]:
+    made = transport.producer(CLIENT)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def consumer(transport: Transport) -> Iterator[Consumer]:
+    made = transport.consumer(f"430100-review-{next(NUMBERS)}")
+    yield made
+    made.close()
