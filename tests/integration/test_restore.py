@@ -1,6 +1,7 @@
 """Backup, restore and declaration with real cases on both databases: law 11 from end to end."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ class Town(Region):
         with self.engines[code].ledger.read() as connection:
             rows = connection.execute(select(table.c.subject, table.c.status).order_by(table.c.subject))
             return [(row.subject, row.status) for row in rows]
+
+    @contextmanager
+    def stopped(self, code: str) -> Iterator[Ledger]:
+        """The ledger of a node that is stopped meanwhile; it is held alone, as a restore holds it."""
+        self.engines[code].ledger.close()
+        ledger = Ledger(self.urls[code])
+        with alone(ledger.engine):
+            yield ledger
+        ledger.close()
+        self.engines[code] = self.open(code)
 
     def whole(self) -> None:
         """Every case is delivered and known once everywhere, every hand-over receipted, every ledger sound."""
@@ -157,26 +168,18 @@ def test_a_ledger_that_a_node_has_open_is_neither_replaced_nor_declared(town: To
 
 def test_a_restore_keeps_nodes_out_while_it_runs(town: Town) -> None:
     town.work(1)
-    town.engines[ZHUZHOU].ledger.close()
-    holder = Ledger(town.urls[ZHUZHOU])
-    with alone(holder.engine):
+    with town.stopped(ZHUZHOU):
         newcomer = Ledger(town.urls[ZHUZHOU])
         with pytest.raises(BlockingIOError):
             newcomer.claim()
         newcomer.close()
-    holder.close()
-    town.engines[ZHUZHOU] = town.open(ZHUZHOU)
     town.whole()
 
 
 def test_a_declared_loss_is_agreed_like_a_restore(town: Town) -> None:
     town.work(3)
-    town.engines[ZHUZHOU].ledger.close()
-    ledger = Ledger(town.urls[ZHUZHOU])
-    with alone(ledger.engine):
+    with town.stopped(ZHUZHOU) as ledger:
         declared = declare_offline(ledger, town.clock.now(), "failover")
-    ledger.close()
-    town.engines[ZHUZHOU] = town.open(ZHUZHOU)
     assert town.engines[ZHUZHOU].books.declared == declared
     assert town.engines[ZHUZHOU].books.restoring
     town.agree()

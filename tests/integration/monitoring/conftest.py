@@ -10,12 +10,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import create_engine, make_url, text
 
 import monitoring
 import web
@@ -267,18 +265,9 @@ def town(shared: Shared, tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def town_on_postgresql(shared: Shared, postgres: str) -> Iterator[Town]:
+def town_on_postgresql(shared: Shared, new_database: Callable[[str], str]) -> Iterator[Town]:
     """The same with ledgers in PostgreSQL."""
-
-    def database(code: str) -> str:
-        name = f"ledger_{code}_{uuid4().hex}"
-        engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        return str(make_url(postgres).set(database=name).render_as_string(hide_password=False))
-
-    made = Town(shared, database)
+    made = Town(shared, new_database)
     yield made
     made.stop()
 
