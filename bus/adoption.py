@@ -229,7 +229,9 @@ def _decided(unit: Unit, entry: Entry, cause: str) -> bool:
     rows = unit.books.ledger.entries(select(log.c.entry).where(log.c.subject == entry.subject))
     held = {row.row for row in unit.held_rows(entry.stream, entry.subject)}
     return any(
-        (known.kind, known.stream, known.id) == (Kind.IN, entry.stream, cause) and known.row not in held
+        (known.kind, known.stream) == (Kind.IN, entry.stream)
+        and known.row not in held
+        and env.event_cause(env.read(known.head).source, known.id) == cause
         for known in (*rows, *unit.entries)
     )
 

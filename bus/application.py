@@ -187,7 +187,7 @@ class Application:
             unit.take_back(point)
             return hold(unit, lane, entry, *_why(envelope, error))
         if held:
-            self._cause_came(unit, stream, entry.subject, envelope.id)
+            self._cause_came(unit, stream, entry.subject, envelope)
         if outcome == "applied" and held:
             self.release(unit, stream, entry.subject)
         return outcome
@@ -282,12 +282,12 @@ class Application:
             why = _why(envelope, error)
             hold_on(unit, entry, row, *why)
             return Tried(row.row, entry.type, *why)
-        self._cause_came(unit, stream, entry.subject, envelope.id)
+        self._cause_came(unit, stream, entry.subject, envelope)
         return Tried(row.row, entry.type, decision.outcome, decision.code, decision.reason, "")
 
-    def _cause_came(self, unit: Unit, stream: str, subject: str, cause: str) -> None:
+    def _cause_came(self, unit: Unit, stream: str, subject: str, cause: Envelope) -> None:
         """What we had said because of this event, and did not say again now, waits for nothing more."""
-        awaits = f"event:{cause}"
+        awaits = f"event:{env.event_cause(cause.source, cause.id)}"
         held = unit.held_rows(stream, subject)
         if any(row.awaits == awaits and row.code == ADOPTED for row in held):
             unit.set_held(
@@ -367,7 +367,9 @@ class Application:
     @staticmethod
     def _origin(unit: Unit, message: Message, entry: Entry) -> str:
         """What an event that follows from a message names as its cause."""
-        return message.id if message.kind == "event" else env.local_cause(unit.incarnation, entry.row)
+        if message.kind == "event":
+            return env.event_cause(message.source, message.id)
+        return env.local_cause(unit.incarnation, entry.row)
 
     def _send(
         self, unit: Unit, handler: Handler, message: Message, decision: Decision, trace: str, origin: str

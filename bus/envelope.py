@@ -226,6 +226,11 @@ def _digest(schema: str) -> bytes:
     return digest
 
 
+def event_cause(source: str, event: str) -> str:
+    """The causation of what an event caused: its id alone is unique only within its source (CloudEvents 1.0, `id`)."""
+    return f"{source} {event}"
+
+
 def local_cause(incarnation: int, row: int) -> str:
     """The causation of what an act, a timer or a told refusal caused: the row it is recorded in."""
     return f"local-{incarnation}-{row}"

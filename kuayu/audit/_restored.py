@@ -5,6 +5,7 @@ took effect once, or nothing of it was new, or it is held.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ class Restored:
         self._acts: dict[tuple[str, str], list[int]] = {}
         """Rows of acts in cases of which something was given back, by stream and case."""
         self._events: dict[tuple[str, str], int] = {}
-        """The rows in which events were decided, by stream and id."""
+        """The rows in which events were decided, by stream and what names them as a cause."""
 
     def declared(self, rows: Sequence[Any], head: Any) -> None:
         """The declarations in ascending order, and the head of the log."""
@@ -81,7 +82,9 @@ class Restored:
     def decided(self, entry: Entry, status: str, effect: int) -> None:
         """What became of each event that was taken, and in which row."""
         if self._adopted and status in ("applied", "refused"):
-            self._events[entry.stream, entry.id] = effect
+            with suppress(Malformed):
+                source = env.stream_of_topic(env.LaneName.parse(entry.lane).source)
+                self._events[entry.stream, env.event_cause(source, entry.id)] = effect
 
     def effects(self, settled: dict[int, list[Entry]], held: Mapping[int, str]) -> set[int]:
         """Check everything; the rows that settle what was given back are taken out of `settled`.

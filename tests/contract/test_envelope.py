@@ -54,7 +54,7 @@ def example(**changes: Any) -> Envelope:
         "number": 42,
         "term": 1,
         "correlation": "430200-01JX",
-        "causation": "1-16",
+        "causation": env.event_cause("430100/review", "1-16"),
         "digest": bytes(range(32)),
         "trace": env.new_trace(),
     }
@@ -82,7 +82,7 @@ def test_a_cloudevents_reader_understands_every_attribute() -> None:
     assert event.get_extension("incarnation") == "1"
     assert event.get_extension("term") == "1"
     assert event.get_extension("correlationid") == "430200-01JX"
-    assert event.get_extension("causationid") == "1-16"
+    assert event.get_extension("causationid") == "430100/review 1-16"
     assert event.get_data() == body
 
 

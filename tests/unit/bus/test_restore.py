@@ -175,6 +175,38 @@ def test_of_an_input_only_what_was_not_said_before_is_sent(pair: Pair) -> None:
     other.kill()
 
 
+def test_a_cause_is_named_by_source_and_id(pair: Pair) -> None:
+    """Two senders number their rows alike; what was said because of the one does not wait for the other's event."""
+    other = pair.add("ask", "2")
+
+    def back_to_who_spoke(_state: State | None, message: Message) -> Decided | None:
+        if message.kind != "event":
+            return None
+        to = ("ask", message.source.partition("/")[0])
+        return Decided("applied", facts=(Noted(message.data.reason),), out=(Out(to, message.data, 1),))
+
+    backup = pair.answer.back_up()
+    pair.answer.stage.rule = back_to_who_spoke
+    pair.ask.act("1-a", Send(note="one"))
+    other.act("1-a", Send(note="two"))
+    for _ in range(3):
+        pair.settle()
+        other.step()
+    one, two = (node.lane(outward=True, case="1-a") for node in (pair.ask, other))
+    ids = [node.ledger.lane_entries(lane.id, 1, 1)[0].id for node, lane in ((pair.ask, one), (other, two))]
+    assert ids[0] == ids[1]
+    pair.answer.restore(backup)
+    for _ in range(40):
+        pair.settle()
+        other.step()
+        pair.clock.move(seconds=1)
+    assert sorted(pair.answer.notes("1-a")) == ["one0", "two0"]
+    assert pair.ask.notes("1-a") == ("send", "one0")
+    assert other.notes("1-a") == ("send", "two0")
+    assert pair.answer.engine.books.held == {}
+    other.kill()
+
+
 def test_restored_twice_from_the_same_backup(pair: Pair) -> None:
     pair.ask.act("1-a", Send(note="before"))
     pair.settle()
