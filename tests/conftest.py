@@ -36,8 +36,11 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("KUAYU_BOOTSTRAP_SERVERS"):
         yield given
         return
-    with LocalBroker(tmp_path_factory.mktemp("broker")) as broker:
-        yield broker.bootstrap
+    broker = LocalBroker(tmp_path_factory.mktemp("broker"))
+    try:
+        yield broker.start().bootstrap
+    finally:
+        broker.kill()  # nothing of it is kept, and an orderly stop takes seconds
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def broker_factory(tmp_path: Path) -> Iterator[BrokerFactory]:
 
     yield make
     for broker in made:
-        broker.stop()
+        broker.kill()  # as above
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,11 @@ pytestmark = pytest.mark.broker
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker for these tests alone: the checker reads all topics of the jurisdictions that it knows."""
-    with LocalBroker(tmp_path_factory.mktemp("broker")) as broker:
-        yield broker.bootstrap
+    broker = LocalBroker(tmp_path_factory.mktemp("broker"))
+    try:
+        yield broker.start().bootstrap
+    finally:
+        broker.kill()
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def started_below(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.long
 def test_cases_run_through_on_a_given_broker_whose_topics_must_be_fresh(
     tmp_path: Path, broker_factory: Any
 ) -> None:

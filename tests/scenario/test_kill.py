@@ -148,15 +148,16 @@ def submission() -> dict[str, Any]:
 def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """One region for all tests of a driver: what one fault leaves behind, the next one meets."""
     folder = tmp_path_factory.mktemp("region")
-    with LocalBroker(folder / "broker") as broker:
-        made = Nodes(folder, broker, request.param)
-        try:
-            for node in made.by_code.values():
-                node.start()
-            made.ready(*made.by_code)
-            yield made
-        finally:
-            made.stop()
+    broker = LocalBroker(folder / "broker").start()
+    made = Nodes(folder, broker, request.param)
+    try:
+        for node in made.by_code.values():
+            node.start()
+        made.ready(*made.by_code)
+        yield made
+    finally:
+        made.stop()
+        broker.kill()
 
 
 def test_any_node_killed_under_load_loses_and_doubles_nothing(nodes: Nodes) -> None:
@@ -206,6 +207,7 @@ def test_garbage_in_an_inbox_is_quarantined_and_hurts_no_case(nodes: Nodes) -> N
     assert nodes.tally(CHANGSHA)["quarantined"] == before + 50
 
 
+@pytest.mark.long
 def test_events_that_expired_before_their_receiver_returned_arrive_all_the_same(nodes: Nodes) -> None:
     nodes[CHANGSHA].kill()
     nodes.hand_in(20)
@@ -223,7 +225,12 @@ def test_what_is_handed_in_again_is_not_done_again(nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize(
-    "restored", [(ZHUZHOU,), (CHANGSHA,), (ZHUZHOU, CHANGSHA)], ids=["sender", "receiver", "both"]
+    "restored",
+    [
+        pytest.param((ZHUZHOU,), id="sender", marks=pytest.mark.long),
+        pytest.param((CHANGSHA,), id="receiver", marks=pytest.mark.long),
+        pytest.param((ZHUZHOU, CHANGSHA), id="both"),
+    ],
 )
 def test_nodes_restored_from_older_backups_agree_with_the_others(
     nodes: Nodes, tmp_path: Path, restored: tuple[str, ...]
