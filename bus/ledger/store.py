@@ -220,6 +220,8 @@ def among(
     """The rows of a table whose primary key is `first` and one of `last` (a few thousand at most)."""
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     keys = [column.name for column in table.primary_key]
+    # Up to a power of two the last one is asked for again: so there are few statements for the drivers to prepare and keep.
+    last = [*last, *[last[-1]] * ((1 << (len(last) - 1).bit_length()) - len(last))]
     marks = ",".join([mark] * len(last))
     query = (
         f"SELECT {','.join(columns)} FROM {table.name} "  # noqa: S608 - names of our own tables
