@@ -79,7 +79,14 @@ def describe(engine: Engine) -> str:
 @contextmanager
 def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
     """The app on a port of the loopback, or on a free one; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
+    config = uvicorn.Config(
+        app,
+        port=port,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=1,  # or it waits at the end for calls that nobody reads any more
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

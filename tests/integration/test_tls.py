@@ -80,7 +80,8 @@ def run(tmp_path: Path, serving: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("driver", ["kafka-python", pytest.param("confluent", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("driver", ["kafka-python", "confluent"])
 def test_a_certificate_that_expires_is_renewed_without_a_restart(
     run: Callable[..., Any], tmp_path: Path, driver: str
 ) -> None:

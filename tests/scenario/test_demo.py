@@ -143,6 +143,7 @@ def test_an_interruption_ends_everything_cleanly_and_the_sums_hold(tmp_path: Pat
     assert not alive
 
 
+@pytest.mark.long
 def test_a_killed_demonstration_leaves_nothing(tmp_path: Path) -> None:
     demo = start(tmp_path)
     with demo:

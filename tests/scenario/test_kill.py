@@ -170,6 +170,7 @@ def test_any_node_killed_under_load_loses_and_doubles_nothing(nodes: Nodes) -> N
     nodes.settle()
 
 
+@pytest.mark.long
 def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(nodes: Nodes) -> None:
     nodes.hand_in(40)
     nodes.broker.kill()
@@ -224,13 +225,9 @@ def test_what_is_handed_in_again_is_not_done_again(nodes: Nodes) -> None:
     nodes.settle()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "restored",
-    [
-        pytest.param((ZHUZHOU,), id="sender", marks=pytest.mark.long),
-        pytest.param((CHANGSHA,), id="receiver", marks=pytest.mark.long),
-        pytest.param((ZHUZHOU, CHANGSHA), id="both"),
-    ],
+    "restored", [(ZHUZHOU,), (CHANGSHA,), (ZHUZHOU, CHANGSHA)], ids=["sender", "receiver", "both"]
 )
 def test_nodes_restored_from_older_backups_agree_with_the_others(
     nodes: Nodes, tmp_path: Path, restored: tuple[str, ...]

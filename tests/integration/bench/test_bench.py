@@ -14,6 +14,7 @@ PLAIN = next(peer for peer in PEERS if peer.name == "confluent_kafka")
 """It needs no packages of its own."""
 
 
+@pytest.mark.long
 @pytest.mark.broker
 @pytest.mark.timeout(600)  # a broker and nine processes have to start
 def test_our_flow_and_a_peer(tmp_path: Path) -> None:
