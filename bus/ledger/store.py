@@ -91,7 +91,7 @@ class Ledger:
         """Make the tables that are not there, as the newest migration would (tests, throw-away ledgers)."""
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "sqlite":  # whose driver would commit after each statement
-                connection.exec_driver_sql("BEGIN")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             metadata.create_all(connection)
 
     def claim(self) -> Head:
@@ -312,7 +312,7 @@ def _set_head(dialect: Dialect) -> str:
 PAGE_BYTES = 16_384
 """Rows have a kilobyte or two: on SQLite's own 4 KiB pages they cost a third more to write, and half as much space again."""
 CACHE_KIB = 1_024
-"""Of each connection, and a node has a dozen: SQLite's own 2 MiB cost memory, and commits are no faster with 32."""
+"""Of each connection, and a node has several: SQLite's own 2 MiB cost memory, and commits are no faster with 32."""
 CHECKPOINT_PAGES = 2_000
 """32 MiB: a page that is written in many commits goes to the file once."""
 

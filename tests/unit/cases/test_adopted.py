@@ -280,13 +280,18 @@ def test_acts_that_acceptance_was_told_and_lost_too_are_done_again_and_the_rest_
     assert restored.state.phase is Phase.COLLECTED
 
 
-def test_what_pickup_did_with_a_case_that_the_review_has_lost_is_waited_with(
-    bench: Bench, accepted: Any, ask: Any
-) -> None:
+def ready(bench: Bench, accepted: Any, ask: Any) -> Step:
+    """A certificate is there, and pickup says that it can be collected."""
     accepted()
     perform(bench, ask, "approve")
     bench.deliver()
-    step = perform(bench, ask, "ready")
+    return perform(bench, ask, "ready")
+
+
+def test_what_pickup_did_with_a_case_that_the_review_has_lost_is_waited_with(
+    bench: Bench, accepted: Any, ask: Any
+) -> None:
+    step = ready(bench, accepted, ask)
     [told] = [outgoing for outgoing in step.decision.out if outgoing.to == REVIEW]
     message = bench.message("event", "CertificateReady", told.data, "430300/pickup", told.term)
     assert bench.stages[REVIEW].decide(None, message).outcome is Outcome.WAITING
@@ -295,10 +300,7 @@ def test_what_pickup_did_with_a_case_that_the_review_has_lost_is_waited_with(
 def test_a_collection_code_that_was_told_still_opens_the_locker(
     bench: Bench, accepted: Any, ask: Any
 ) -> None:
-    accepted()
-    perform(bench, ask, "approve")
-    bench.deliver()
-    step = perform(bench, ask, "ready")
+    step = ready(bench, accepted, ask)
     for message in given_back(step):
         restored = Restored(bench, PICKUP, step.before)
         restored.take(message)
