@@ -198,7 +198,7 @@ def _digest(application: Application, entry: Entry) -> bytes:
 
 
 def _hold(unit: Unit, application: Application, entry: Entry) -> None:
-    """Its effect comes in its case's order: `Application.release` sees to it."""
+    """Its effect comes in its case's order: `Releasing.release` sees to it."""
     causation = env.read(entry.head).causation
     known = env.is_local(causation) or _decided(unit, entry, causation)
     awaits = LOCAL_AWAITS if known else f"event:{causation}"
@@ -220,7 +220,7 @@ def _hold(unit: Unit, application: Application, entry: Entry) -> None:
     held = unit.held_rows(entry.stream, entry.subject)
     unit.set_held(entry.stream, entry.subject, (*held, row))
     if not unit.restoring:
-        application.release(unit, entry.stream, entry.subject)
+        application.releasing.release(unit, entry.stream, entry.subject)
 
 
 def _decided(unit: Unit, entry: Entry, cause: str) -> bool:

@@ -8,12 +8,12 @@ from functools import partial
 import structlog
 
 from bus import envelope as env
-from bus.application import Application, place_of
+from bus.application import Application
 from bus.books import Books
 from bus.certificates import Certificates
 from bus.clock import SystemClock
 from bus.errors import Fenced
-from bus.failures import Failure, classify
+from bus.failures import Failure, classify, place_of
 from bus.inbox import Inbox
 from bus.ledger import Ledger
 from bus.mending import Mending

@@ -1,11 +1,16 @@
 """What an error means for who met it: something is away, one item is at fault, or going on would be guessing."""
 
+import traceback
 from enum import Enum
+from pathlib import Path
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
+from bus.envelope import Envelope
 from bus.errors import Fenced
+from bus.sending import CannotSendError
 from bus.transport import TransportError
+from schemas import BadPayload, NewerContract, UnknownSchema
 
 
 class Failure(Enum):
@@ -55,3 +60,25 @@ def _of_database(error: DBAPIError) -> Failure:
     if state in _POSTGRESQL_FATAL or isinstance(error, ProgrammingError | NotSupportedError):
         return Failure.FATAL
     return Failure.AWAY
+
+
+def why_held(envelope: Envelope, error: Exception) -> tuple[str, str, str, str]:
+    """Status, code, reason and what is awaited, of an event that met this error."""
+    match error:
+        case NewerContract():
+            return "waiting", "contract", str(error), f"contract:{envelope.type}"
+        case UnknownSchema():
+            return "waiting", "schema", str(error), f"schema:{envelope.digest.hex()}"
+        case BadPayload():
+            return "parked", "undecodable", str(error), ""
+        case CannotSendError():
+            return "parked", error.code, str(error), ""
+        case _:
+            return "parked", "handler_error", place_of(error), ""
+
+
+def place_of(error: BaseException) -> str:
+    """What failed and where, without its message, which may repeat personal data (law 10)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where

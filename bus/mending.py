@@ -10,9 +10,10 @@ from concurrent.futures import Future
 from msgspec.structs import replace
 
 from bus import envelope as env
-from bus.application import Application, place_of
+from bus.application import Application
 from bus.books import Books, CaseKey, ExceptionRow, HeldRow
 from bus.errors import CommandRefused
+from bus.failures import place_of
 from bus.holding import Tried, stored, unhold
 from bus.ledger import Entry
 from bus.records import event_message
@@ -50,7 +51,7 @@ class Mending:
             if not held or row not in (None, held[0].row):
                 return []
             point = unit.mark()
-            tried = self._application.release(unit, stream, case)
+            tried = self._application.releasing.release(unit, stream, case)
             if dry_run:
                 unit.take_back(point)
             return tried
@@ -101,7 +102,7 @@ class Mending:
             )
             unit.append(settled)
             unhold(unit, entry, first, ExceptionRow("refused", code, reason, settled.row))
-            return self._application.release(unit, stream, case)
+            return self._application.releasing.release(unit, stream, case)
 
         return self._writer.do(apply)
 
@@ -120,7 +121,7 @@ class Mending:
             first, entry = _first(unit, stream, case, row)
             self._repair(unit, first, entry, actor, reason, data)
             tried = [Tried(first.row, type(data).__name__, "applied", REPAIRED, reason, "")]
-            tried += self._application.release(unit, stream, case)
+            tried += self._application.releasing.release(unit, stream, case)
             if dry_run:
                 unit.take_back(point)
             return tried
@@ -147,7 +148,7 @@ class Mending:
         if decision.outcome != "applied":
             raise _not_applied(f"{decision.outcome} {decision.code} {decision.reason}")
         values = {"actor": actor, "code": REPAIRED, "reason": reason, "value": body}
-        application.settle(unit, stream, entry, first, message, decision, before, **values)
+        application.releasing.settle(unit, stream, entry, first, message, decision, before, **values)
 
     def type_of(self, entry: Entry) -> str:
         """The type of the event that an in row holds, or that its tombstone stands for."""

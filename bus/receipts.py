@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
-from bus.application import Application, place_of
+from bus.application import Application
 from bus.books import Books, ExceptionRow, Lane
 from bus.envelope import Envelope, LaneName
+from bus.failures import place_of
 from bus.incarnation import reopen
 from bus.ledger.stubs import last_archived
 from bus.protocols import HandOverRefused

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
-from bus.application import Application, place_of
+from bus.application import Application
 from bus.books import Lane
 from bus.envelope import Envelope, LaneName, Malformed
 from bus.errors import CommandRefused
+from bus.failures import place_of
 from bus.ledger import Entry, Kind
 from bus.protocols import Command, Intake, Topology
 from bus.transport import Record

@@ -14,70 +14,27 @@ from functools import cached_property, partial
 from msgspec.structs import replace
 from sqlalchemy import func, select
 
-from bus import envelope as env
 from bus.books import Lane
 from bus.clock import ahead
-from bus.envelope import LaneName
+from bus.lane_sender import PAUSE_FIRST, PROBE_FIRST, LaneSender
 from bus.ledger import Entry, Ledger, tables
 from bus.protocols import Clock, Observer
 from bus.receipts import UNSETTLED
-from bus.sending import UNRECEIPTED
 from bus.telling import Telling
 from bus.transport import Outbound, PermanentError, Producer, TransportError
 from schemas import Codec
-from schemas.models import Tombstone
 
 IN_FLIGHT = 1_000
 """Rows of one lane that were sent and are not yet acknowledged."""
 HELD_ROWS = 20_000
 """Committed rows kept in memory over all lanes; what is beyond is read from the ledger when its turn comes."""
 READ_ROWS = 500
-PAUSE_FIRST, PAUSE_AT_MOST = timedelta(milliseconds=200), timedelta(seconds=30)
-PROBE_FIRST, PROBE_AT_MOST = timedelta(seconds=20), timedelta(minutes=10)
+PAUSE_AT_MOST = timedelta(seconds=30)
+PROBE_AT_MOST = timedelta(minutes=10)
 PROBE_IDLE = timedelta(minutes=15)
 LOOK_EVERY = timedelta(seconds=1)
 ACK_WAIT = 0.003
 """Seconds between two looks at acknowledgements while some are outstanding."""
-
-
-class LaneSender:
-    """One lane's place in the relay."""
-
-    def __init__(self, lane: Lane, now: datetime) -> None:
-        self.lane = lane
-        self.name = LaneName.parse(lane.name)
-        self.until = lane.number if lane.opening else None
-        """While the lane is being opened (law 11), nothing beyond this number is sent, and below only what is asked for."""
-        self.receipted = self.name.topic.split(".")[1] not in UNRECEIPTED
-        self.last = lane.number
-        """The last number committed."""
-        self.acknowledged = lane.cursor
-        self.mark = lane.mark
-        self.queue: deque[Entry] = deque()
-        self.next = lane.cursor + 1 if self.until is None else lane.number + 1
-        """The next number to be sent; the queue, if there is one, begins with it."""
-        self.results: deque[tuple[int, TransportError | None]] = deque()
-        """What became of sends, put here by the transport's threads."""
-        self.outstanding = 0
-        self.early: set[int] = set()
-        """Acknowledged out of turn: what follows a failed row, or what was sent again."""
-        self.failures: dict[int, TransportError] = {}
-        """Numbers that were not acknowledged, and why."""
-        self.tombstones: set[int] = set()
-        self.pause = PAUSE_FIRST
-        self.not_before = now
-        self.probe_pause = PROBE_FIRST
-        self.probe_at = now + PROBE_FIRST
-
-    @property
-    def behind(self) -> int:
-        """Rows that are committed and not acknowledged."""
-        return self.last - self.acknowledged
-
-    @property
-    def idle(self) -> bool:
-        end = self.last if self.until is None else self.until
-        return not (self.outstanding or self.results or self.failures) and self.next > end
 
 
 class Relay:
@@ -297,7 +254,7 @@ class Relay:
                 break
             try:
                 self._producer.send(
-                    self._outbound(sender, entry), partial(_done, sender.results, entry.number)
+                    sender.outbound(entry, self._codec), partial(_done, sender.results, entry.number)
                 )
             except PermanentError as error:
                 sender.results.append((entry.number, error))
@@ -329,26 +286,6 @@ class Relay:
                 sender.queue.extend(read)
                 self._rows += len(read)
             return sender.queue[0] if sender.queue else None
-
-    def _outbound(self, sender: LaneSender, entry: Entry) -> Outbound:
-        name = sender.name
-        headers, value = env.headers_of(entry.head), entry.value
-        if entry.number in sender.tombstones:
-            headers, value = self._tombstone(entry)
-        headers.append((env.LANE_HASH, entry.lane_hash.hex().encode()))
-        return Outbound(name.topic, name.partition, entry.subject.encode(), value, headers)
-
-    def _tombstone(self, entry: Entry) -> tuple[list[tuple[str, bytes]], bytes]:
-        digest = env.content_digest(entry.head, entry.value)
-        told = Tombstone(
-            original_type=entry.type, original_digest=digest, reason="the broker refused the original"
-        )
-        body, schema = self._codec.encode(told)
-        changed = {
-            env.TYPE: (env.TYPE_PREFIX + env.TOMBSTONE).encode(),
-            env.DATASCHEMA: (env.SCHEMA_PREFIX + schema.digest.hex()).encode(),
-        }
-        return [(name, changed.get(name, value)) for name, value in env.headers_of(entry.head)], body
 
     def _probe_all(self, now: datetime) -> None:
         with self._lock:
@@ -383,13 +320,13 @@ class Relay:
             return connection.execute(query).scalar()
 
     def _send_again(self, sender: LaneSender, entry: Entry) -> None:
-        heard = partial(_probed, sender.tombstones, entry.number)
+        heard = partial(sender.probed, entry.number)
         try:
             try:
-                self._producer.send(self._outbound(sender, entry), heard)
+                self._producer.send(sender.outbound(entry, self._codec), heard)
             except PermanentError as error:
                 heard(error)
-                self._producer.send(self._outbound(sender, entry), heard)
+                self._producer.send(sender.outbound(entry, self._codec), heard)
         except TransportError as error:
             self._observer.alarm("probe_not_sent", f"{sender.lane.name}: {error}")
 
@@ -398,9 +335,3 @@ def _done(
     results: deque[tuple[int, TransportError | None]], number: int, error: TransportError | None
 ) -> None:
     results.append((number, error))
-
-
-def _probed(tombstones: set[int], number: int, error: TransportError | None) -> None:
-    """A row that was a tombstone before this process began must be one again; all else is probed again anyway."""
-    if isinstance(error, PermanentError):
-        tombstones.add(number)

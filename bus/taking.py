@@ -11,10 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from bus import envelope as env
 from bus import receipts
 from bus.adoption import adopt, open_inward
-from bus.application import Application, place_of
+from bus.application import Application
 from bus.books import Books
 from bus.envelope import Malformed
 from bus.errors import CommandRefused
+from bus.failures import place_of
 from bus.protocols import Answer, Command, Message, Observer, Outgoing, Received
 from bus.receiving import Control, Garbage, Incoming, LaneEvent, Opened, Submission, quarantine, receive
 from bus.sending import CannotSendError

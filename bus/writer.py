@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from bus.answering import Answering, Teller
-from bus.application import Application, place_of
+from bus.application import Application
 from bus.books import Books, HeldRow, Lane
 from bus.clock import ahead
 from bus.errors import Busy, CommandRefused, Fenced, Unavailable
-from bus.failures import Failure, classify
+from bus.failures import Failure, classify, place_of
 from bus.holding import ADOPTED, RESTORED, due_timers
 from bus.incarnation import SETTLE, settle
 from bus.ledger import Entry, Kind
@@ -230,7 +230,7 @@ class Writer:
             elif failure is not None:
                 self._observer.alarm("release_failed", f"{' '.join(case)}: {place_of(failure)}")
 
-        act = Act(lambda unit: self._application.release(unit, *case), Future())
+        act = Act(lambda unit: self._application.releasing.release(unit, *case), Future())
         act.done.add_done_callback(done)
         return act
 
