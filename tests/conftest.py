@@ -1,7 +1,9 @@
 """Fixtures for all tests: the real broker, a real PostgreSQL, and an application on a real port."""
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -28,6 +30,18 @@ def _logging_as_before() -> Iterator[None]:
     """A node started in this process configures logging for its own standard error, which is closed by then."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _process_as_before() -> Iterator[None]:
+    """A node started in this process sets Python for itself; for the tests behind it, garbage is collected again."""
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    yield
+    gc.enable()
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
+    if gc.get_freeze_count():
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
