@@ -28,6 +28,7 @@ _JVM = [
     "-Xms128m",
     "-Xmx384m",
     "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # a local broker lives for minutes, and the second compiler takes half a core of them
     "--sun-misc-unsafe-memory-access=allow",  # else each start prints a warning about Kafka's own code
     "-Xlog:disable",  # the machine's own log: an old start cache is no error, it is just not used
     "-Dlog4j2.level=WARN",
