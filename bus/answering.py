@@ -1,7 +1,7 @@
 """What is said to senders after a commit: receipts, requests to go back, and what was said a minute ago, again."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -17,6 +17,11 @@ from bus.unit import Unit
 ASK_AGAIN_AFTER = timedelta(seconds=1)
 """First pause before a sender is asked to go back again; it doubles up to a minute."""
 ASK_AGAIN_AT_MOST = timedelta(minutes=1)
+RECEIPTS_WITHIN = timedelta(milliseconds=200)
+"""At the latest so long after the first commit that they tell of. Each costs both sides and the broker as much as an
+event; so under load one speaks for many commits, as TCP's acknowledgements do (RFC 1122, 4.2.3.2)."""
+QUIET = 0.02
+"""Seconds without work after which they are sent anyway."""
 RESTATE_EVERY = timedelta(minutes=1)
 OPEN_AT_ONCE = 1_000
 """Lanes; with every city of the country there may be tens of thousands."""
@@ -46,6 +51,9 @@ class Answering:
         self._codec = application.records.codec
         self._relay = relay
         self._asked: dict[str, Asked] = {}
+        self._owed: dict[str, int] = {}
+        """Inward lanes that a receipt is owed, each from a number."""
+        self._owed_until = clock.now()
         self._restate_from: dict[str, int] = {}
         self._restate_at = clock.now() + RESTATE_EVERY
         self._open_at = clock.now()
@@ -56,15 +64,14 @@ class Answering:
         """Whether there ever was such a round."""
 
     def answer(self, unit: Unit, now: datetime) -> None:
-        """Receipts for what was taken, and requests for what is missing: again only at doubling intervals."""
+        """Requests for what is missing, again only at doubling intervals; receipts for what was taken are owed."""
         messages: list[Outbound] = []
+        if unit.receipts and not self._owed:
+            self._owed_until = now + RECEIPTS_WITHIN
         for name, number in unit.receipts.items():
-            self._restate_from[name] = min(number, self._restate_from.get(name, number))
-        for name, number in unit.receipts.items():
-            lane = self._books.lanes[False, name]
-            messages += receipts.state_of(self._books, lane, number, self._codec, now)
+            _lower(self._owed, name, number)
             asked = self._asked.get(name)
-            if asked and lane.number >= asked.number:
+            if asked and self._books.lanes[False, name].number >= asked.number:
                 del self._asked[name]
         for name, lane in unit.asks.items():
             asked = self._asked.get(name)
@@ -79,6 +86,21 @@ class Answering:
         messages += [opening(unit, lane, self._codec) for lane in again]
         if messages:
             self._relay.tell(messages)
+
+    @property
+    def owing(self) -> bool:
+        """Whether senders wait for receipts."""
+        return bool(self._owed)
+
+    def receipt(self, now: datetime, *, quiet: bool) -> bool:
+        """Send the receipts that are owed, if nothing else is to be done (`quiet`) or for long enough. False if none."""
+        if not self._owed or (not quiet and ahead(self._owed_until, now, RECEIPTS_WITHIN)):
+            return False
+        self._state(self._owed, now)
+        for name, number in self._owed.items():
+            _lower(self._restate_from, name, number)
+        self._owed.clear()
+        return True
 
     def open(self, now: datetime) -> bool:
         """Open lanes anew (law 11), again at doubling intervals until their receivers have answered.
@@ -126,9 +148,20 @@ class Answering:
         if ahead(self._restate_at, now, RESTATE_EVERY):
             return
         self._restate_at = now + RESTATE_EVERY
-        messages: list[Outbound] = []
-        for name, number in self._restate_from.items():
-            lane = self._books.lanes[False, name]
-            messages += receipts.state_of(self._books, lane, number, self._codec, now)
+        self._state(self._restate_from, now)
         self._restate_from.clear()
-        self._relay.tell(messages)
+
+    def _state(self, lanes: Mapping[str, int], now: datetime) -> None:
+        """Tell the senders of these inward lanes how things stand, each from a number."""
+        books = self._books
+        self._relay.tell(
+            [
+                message
+                for name, number in lanes.items()
+                for message in receipts.state_of(books, books.lanes[False, name], number, self._codec, now)
+            ]
+        )
+
+
+def _lower(numbers: dict[str, int], name: str, number: int) -> None:
+    numbers[name] = min(number, numbers.get(name, number))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, func, select
 
 from bus.ledger import Entry, Head, Ledger, among, instant, tables
 from bus.protocols import Handler, View
@@ -148,8 +148,8 @@ class Books:
         self.declared: Incarnation | None = None
         """The newest declaration, if there ever was one."""
         self.next_due: datetime | None = None
-        self.excepted: set[int] = set()
-        """Ids of lanes that have, or had, exceptions: most receipts need no query."""
+        self.excepted: dict[int, int] = {}
+        """The last number of each lane that is, or was, an exception: most receipts begin behind it and need no query."""
         self._lane_ids = 0
         self._load()
 
@@ -161,10 +161,10 @@ class Books:
             self.quarantined = connection.execute(
                 select(func.count()).select_from(tables.quarantine),
             ).scalar_one()
-            excepted = select(tables.lane.c.id).where(
-                exists().where(tables.exception.c.lane == tables.lane.c.id)
-            )
-            self.excepted.update(connection.execute(excepted).scalars())
+            exception = tables.exception.c
+            last = select(func.max(exception.number)).where(exception.lane == tables.lane.c.id)
+            excepted = connection.execute(select(tables.lane.c.id, last.scalar_subquery()))
+            self.excepted = {lane: number for lane, number in excepted if number is not None}
             held = list(connection.execute(select(tables.held).order_by(tables.held.c.row)))
         self.opening = {lane.name for lane in self.lanes.values() if lane.opening}
         self._lane_ids = max((lane.id for lane in self.lanes.values()), default=0)
@@ -234,7 +234,7 @@ class Books:
 
     def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
         """What is not simply applied within these numbers of a lane."""
-        if lane.id not in self.excepted:
+        if first > self.excepted.get(lane.id, 0):
             return {}
         table = tables.exception
         query = select(table).where(table.c.lane == lane.id, table.c.number.between(first, last))

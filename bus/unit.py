@@ -277,7 +277,8 @@ class Unit:
                 books.held[key] = rows
             else:
                 books.held.pop(key, None)
-        books.excepted.update(lane for lane, _number in self.changed_exceptions)
+        for lane_id, number in self.changed_exceptions:
+            books.excepted[lane_id] = max(number, books.excepted.get(lane_id, 0))
         books.quarantined += len(self.quarantine)
         for case_key, case in self.cases.items():
             books.cases[case_key] = case

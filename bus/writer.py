@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
-from bus.answering import Answering, Teller
+from bus.answering import QUIET, Answering, Teller
 from bus.application import Application
 from bus.books import Books, HeldRow, Lane
 from bus.clock import ahead
@@ -175,10 +175,11 @@ class Writer:
         """Apply these; those that were applied one by one before an error are taken off the lists."""
         self._make_sure()
         timers = self._due(now)
+        told = self._answering.receipt(now, quiet=not (acts or records))
         self._answering.restate(now)
         self._restore(now)
         if not (acts or records or timers or self._moved()):
-            return False
+            return told
         if self._batch(now, timers, acts, records) is not None:
             self._one_by_one(now, timers, acts, records)
         return True
@@ -244,7 +245,7 @@ class Writer:
     def _patience(self) -> float:
         due = self.books.next_due
         until_due = max(0.0, (due - self._clock.now()).total_seconds()) if due else TICK
-        return min(TICK, until_due)
+        return min(QUIET if self._answering.owing else TICK, until_due)
 
     def _due(self, now: datetime) -> list[Timer]:
         if self.books.next_due is None or self.books.next_due > now or self.books.restoring:

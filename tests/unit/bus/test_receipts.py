@@ -13,6 +13,36 @@ SAME_LANE = next(
 )
 
 
+def take(pair: Pair, case: str) -> None:
+    """One more hand-over is committed by its receiver, who finds no time for anything else."""
+    pair.ask.act(case)
+    while not pair.answer.engine.inbox.step(0):
+        pair.ask.engine.relay.step(0)
+    assert pair.answer.engine.writer.step(0)
+    pair.answer.engine.relay.step(0)
+
+
+def test_under_load_one_receipt_speaks_for_many_commits(pair: Pair) -> None:
+    for case in ("1-a", SAME_LANE):
+        take(pair, case)
+    assert pair.broker.records(CONTROL) == []
+    pair.settle()
+    assert len(pair.broker.records(CONTROL)) == 1
+    assert pair.ask.lane(outward=True, case="1-a").mark == 2
+
+
+def test_receipts_wait_no_longer_than_they_may_for_work_to_pause(pair: Pair) -> None:
+    take(pair, "1-a")
+    pair.clock.move(milliseconds=100)
+    take(pair, "1-a")
+    pair.clock.move(milliseconds=100)
+    take(pair, "1-a")
+    assert len(pair.broker.records(CONTROL)) == 1
+    pair.clock.move(seconds=-3600)
+    take(pair, "1-a")
+    assert len(pair.broker.records(CONTROL)) > 1  # set back, the clock keeps nobody waiting
+
+
 def test_two_receipts_in_one_commit_leave_what_the_later_one_says(pair: Pair) -> None:
     pair.answer.stage.rule = broken
     pair.ask.act("1-a")
@@ -21,8 +51,8 @@ def test_two_receipts_in_one_commit_leave_what_the_later_one_says(pair: Pair) ->
         pair.answer.step()
     pair.answer.stage.rule = well
     pair.answer.engine.mending.release("2/answer", "1-a")
-    pair.answer.step()
-    pair.answer.step()
+    for _ in range(3):
+        pair.answer.step()
     assert len(pair.broker.records(CONTROL)) == 2
     pair.settle()
     assert pair.answer.notes("1-a") == ("0",)
