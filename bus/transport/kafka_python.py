@@ -165,6 +165,7 @@ class KafkaPythonConsumer:
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
             "request_timeout_ms": 10_000,
+            "fetch_max_wait_ms": 1_000,  # while nothing comes: each look costs an idle node two tenths of a percent
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
         }

@@ -65,7 +65,7 @@ QUICK = Size(
     intake_cases=2_000,
     codec_cases=300,
     scale_cases=400,
-    idle_seconds=5.0,
+    idle_seconds=8.0,
 )
 
 

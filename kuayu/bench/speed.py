@@ -50,6 +50,8 @@ class Speed(NamedTuple):
 
     cases: int
     """Of each round."""
+    handed_in: int
+    """Of all runs, those of the warm-up too."""
     cases_per_s: float
     """The median of all rounds."""
     rounds_per_s: list[float]
@@ -102,7 +104,7 @@ def measure(
         broker: the broker's process.
         cases: of each round.
         rounds: at least one.
-        warm_up: cases that go before, twice, and are not measured.
+        warm_up: cases that go before, and are not measured; after them go as many as fit half of `seconds`.
         seconds: fewer cases where the second warm-up promises that a round would take longer than this.
 
     Returns:
@@ -112,8 +114,9 @@ def measure(
         BenchError: cases were lost, or a process ended.
         TimeoutError: a run did not end.
     """
-    took(workers, warm_up)  # everything begins: its rate says little
-    rate = warm_up / took(workers, warm_up)
+    rate = warm_up / took(workers, warm_up)  # everything begins: it says little
+    again = min(cases, max(warm_up, int(rate * seconds / 2)))
+    rate = again / took(workers, again)
     cases = min(cases, max(warm_up, int(rate * seconds)))
     used, broker_used = usages(workers), _cpu(broker)
     rates = [cases / took(workers, cases) for _ in range(rounds)]
@@ -123,6 +126,7 @@ def measure(
     arrived, noted, _ = run(workers, "open", cases, rate / 2, 1)
     speed = Speed(
         cases=cases,
+        handed_in=warm_up + again + (rounds + 1) * cases,
         cases_per_s=rate,
         rounds_per_s=rates,
         python_us_per_case=python_us(processes),

@@ -22,6 +22,7 @@ RAW = Raw(20_000.0, 20.0, 10.0, 40_000.0, 40.0, 30.0)
 PROCESS = Process(300.0, {"kuayu-writer": 250.0, "native": 50.0}, 90.0)
 SPEED = Speed(
     cases=1_000,
+    handed_in=4_000,
     cases_per_s=2_000.0,
     rounds_per_s=[2_000.0],
     python_us_per_case=750.0,
