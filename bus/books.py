@@ -200,37 +200,40 @@ class Books:
             due = connection.execute(select(func.min(tables.timer.c.due))).scalar()
         self.next_due = None if due is None else instant(due)
 
-    def fetch_cases(self, keys: Iterable[CaseKey]) -> None:
-        """Bring cases into memory with few queries, before a batch needs them one by one."""
+    def fetch(
+        self, cases: Iterable[CaseKey], keys: Iterable[tuple[str, str]] = ()
+    ) -> dict[tuple[str, str], Answered]:
+        """Bring cases into memory with few queries, before a batch needs them one by one.
+
+        Returns what these idempotency keys (caller, key) were answered before.
+        """
         wanted: dict[str, list[str]] = {}
-        for stream, subject in keys:
+        for stream, subject in cases:
             if (stream, subject) not in self.cases:
                 wanted.setdefault(stream, []).append(subject)
-        columns = ("subject", "version", "state")
-        for stream, subjects in wanted.items():
-            with self.ledger.read() as connection:
-                found = among(connection, tables.case, columns, (stream,), subjects)
-            handler = self.handlers[stream]
-            cases: dict[CaseKey, Case | None] = dict.fromkeys((stream, subject) for subject in subjects)
-            for subject, version, blob in found:
-                state = msgspec.msgpack.decode(blob, type=handler.state_type)
-                cases[stream, subject] = Case(version, state, handler.view(state))
-            self.cases.update(cases)  # all of them or none: one that can't be read must not seem to be absent
-
-    def fetch_answers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Answered]:
-        """What these idempotency keys were answered before."""
-        if not keys:
-            return {}
         by_caller: dict[str, list[str]] = {}
         for caller, key in keys:
             by_caller.setdefault(caller, []).append(key)
-        table = tables.answer
+        if not (wanted or by_caller):
+            return {}
         with self.ledger.read() as connection:
+            for stream, subjects in wanted.items():
+                self._fetch_cases(connection, stream, subjects)
+            table = tables.answer
             return {
                 (row[0], row[1]): Answered(*row[2:])
-                for caller, wanted in by_caller.items()
-                for row in among(connection, table, table.columns.keys(), (caller,), wanted)
+                for caller, asked in by_caller.items()
+                for row in among(connection, table, table.columns.keys(), (caller,), asked)
             }
+
+    def _fetch_cases(self, connection: Connection, stream: str, subjects: Sequence[str]) -> None:
+        found = among(connection, tables.case, ("subject", "version", "state"), (stream,), subjects)
+        handler = self.handlers[stream]
+        cases: dict[CaseKey, Case | None] = dict.fromkeys((stream, subject) for subject in subjects)
+        for subject, version, blob in found:
+            state = msgspec.msgpack.decode(blob, type=handler.state_type)
+            cases[stream, subject] = Case(version, state, handler.view(state))
+        self.cases.update(cases)  # all of them or none: one that can't be read must not seem to be absent
 
     def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
         """What is not simply applied within these numbers of a lane."""

@@ -78,11 +78,10 @@ class Taking:
         cases += [
             (r.stream, r.envelope.subject) for r in records if isinstance(r, LaneEvent) and not r.failure
         ]
-        self._books.fetch_cases(dict.fromkeys(cases))
         keys = [(command.caller, command.key) for command in commands if command.key]
         if self._books.declared is not None:  # perhaps taken, answered and lost before
             keys += [("", env.keyed_cause(*key)) for key in keys]
-        unit.known_answers = self._books.fetch_answers(list(dict.fromkeys(keys)))
+        unit.known_answers = self._books.fetch(dict.fromkeys(cases), dict.fromkeys(keys))
 
     def _timer(self, unit: Unit, stream: str, subject: str, kind: str, due: datetime) -> None:
         point = unit.mark()

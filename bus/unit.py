@@ -145,7 +145,7 @@ class Unit:
         found = self.cases.get(key)
         if found is None:
             if key not in self.books.cases:
-                self.books.fetch_cases([key])
+                self.books.fetch([key])
             found = self.books.cases[key]
         return found
 
