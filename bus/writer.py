@@ -171,6 +171,10 @@ class Writer:
             self._postpone(acts, records)
             raise
 
+    def receipt(self) -> bool:
+        """Hand the receipts that are owed to the relay now; False if there are none."""
+        return self._answering.receipt(self._clock.now(), quiet=True)
+
     def _apply(self, now: datetime, acts: list[Act], records: list[Incoming]) -> bool:
         """Apply these; those that were applied one by one before an error are taken off the lists."""
         self._make_sure()

@@ -43,6 +43,12 @@ def test_receipts_wait_no_longer_than_they_may_for_work_to_pause(pair: Pair) -> 
     assert len(pair.broker.records(CONTROL)) > 1  # set back, the clock keeps nobody waiting
 
 
+def test_a_node_that_is_stopped_in_order_owes_no_receipts(pair: Pair) -> None:
+    take(pair, "1-a")
+    pair.answer.engine.stop()
+    assert len(pair.broker.records(CONTROL)) == 1
+
+
 def test_two_receipts_in_one_commit_leave_what_the_later_one_says(pair: Pair) -> None:
     pair.answer.stage.rule = broken
     pair.ask.act("1-a")
