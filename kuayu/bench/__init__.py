@@ -25,8 +25,8 @@ _WIDTH = 140
 """Characters, where the output is no terminal that has a width of its own."""
 DRIVERS = ("confluent", "kafka-python")
 _WARM_UP_RECORDS = 250_000
-"""Written and read by a driver alone before anything is measured: for as long Java compiles, on half a core, what a
-broker does, and a record costs it five times as much."""
+"""Written and read by a driver alone before anything is measured: for as long Java compiles what a broker does, and
+whoever came first would pay for all."""
 
 
 class Size(NamedTuple):
