@@ -45,7 +45,7 @@ class Ground:
     params=[
         "memory",
         pytest.param("kafka-python", marks=pytest.mark.broker),
-        pytest.param("confluent", marks=pytest.mark.broker),
+        pytest.param("confluent", marks=[pytest.mark.broker, pytest.mark.long]),
     ]
 )
 def ground(request: pytest.FixtureRequest, tmp_path: Path, broker_factory: Callable[..., Any]) -> Ground:

@@ -44,7 +44,9 @@ def test_topics_are_ensured_once(transport: Transport) -> None:
     assert not any(name.startswith("__") for name in found)
 
 
-@pytest.mark.parametrize("driver", ["memory", "kafka-python", "confluent"])
+@pytest.mark.parametrize(
+    "driver", ["memory", "kafka-python", pytest.param("confluent", marks=pytest.mark.long)]
+)
 def test_a_broker_away_is_named(driver: str) -> None:
     if driver == "memory":
         broker = MemoryBroker()

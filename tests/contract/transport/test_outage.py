@@ -23,7 +23,7 @@ TOPIC = "outage"
 PLACE = TopicPartition(TOPIC, 0)
 
 
-@pytest.mark.parametrize("driver", ["kafka-python", "confluent"])
+@pytest.mark.parametrize("driver", ["kafka-python", pytest.param("confluent", marks=pytest.mark.long)])
 def test_a_killed_broker_loses_and_doubles_nothing(driver: str, broker_factory: Callable[..., Any]) -> None:
     broker = broker_factory()
     transport = open_transport(driver, broker.bootstrap)
@@ -78,7 +78,7 @@ def test_a_killed_broker_loses_and_doubles_nothing(driver: str, broker_factory: 
     transport.close()
 
 
-@pytest.mark.parametrize("driver", ["kafka-python", "confluent"])
+@pytest.mark.parametrize("driver", ["kafka-python", pytest.param("confluent", marks=pytest.mark.long)])
 def test_closing_without_a_broker_tells_what_became_of_each_send(
     driver: str,
     broker_factory: Callable[..., Any],

@@ -55,6 +55,7 @@ def test_our_flow_and_a_peer(tmp_path: Path) -> None:
     assert "no_such_script" in ended.error
 
 
+@pytest.mark.long
 @pytest.mark.broker
 def test_the_way_in(tmp_path: Path) -> None:
     taken = intake.measure(tmp_path / "intake", cases=600)
@@ -63,6 +64,7 @@ def test_the_way_in(tmp_path: Path) -> None:
     assert taken.writer_cases_per_s > 0
 
 
+@pytest.mark.long
 @pytest.mark.broker
 def test_a_node_that_does_nothing(tmp_path: Path, bootstrap: str) -> None:
     idle = node.measure("kafka-python", bootstrap, tmp_path / "node", idle_seconds=0.5)
