@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from hypothesis import settings
 
 from kuayu.broker import LocalBroker
+from kuayu.process import GC_THRESHOLDS
 from tests import running
 
 # No deadline: what a busy machine takes is nothing to fail for. The same examples at each run, so that a run fails for
@@ -23,6 +24,13 @@ settings.register_profile("kuayu", deadline=None, derandomize="KUAYU_FUZZ_EXAMPL
 settings.load_profile("kuayu")
 
 BrokerFactory = Callable[..., LocalBroker]
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now is no garbage; looking through it with Python's own thresholds takes minutes of a run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +48,6 @@ def _process_as_before() -> Iterator[None]:
     gc.enable()
     gc.set_threshold(*thresholds)
     sys.setswitchinterval(interval)
-    if gc.get_freeze_count():
-        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
