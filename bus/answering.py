@@ -51,8 +51,8 @@ class Answering:
         self._codec = application.records.codec
         self._relay = relay
         self._asked: dict[str, Asked] = {}
-        self._owed: dict[str, int] = {}
-        """Inward lanes that a receipt is owed, each from a number."""
+        self._owed = {} if books.restoring else books.taken_lately()
+        """Inward lanes that a receipt is owed, each from a number: a kill may have cost those of the last commits."""
         self._owed_until = clock.now()
         self._restate_from: dict[str, int] = {}
         self._restate_at = clock.now() + RESTATE_EVERY

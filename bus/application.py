@@ -3,7 +3,6 @@
 `Application` knows who handles what; it holds no state of its own beyond what it was built with.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,10 +17,9 @@ from bus.errors import CaseHeld, CommandRefused, KeyReused, VersionConflict
 from bus.failures import why_held
 from bus.holding import BEHIND, RESTORED, hold, may_act, may_overtake
 from bus.ledger import Entry
-from bus.protocols import Answer, Command, Handler, HandOverRefused, Message
-from bus.records import TIMER, Records, event_message
+from bus.protocols import Answer, Command, HandOverRefused, Message
+from bus.records import TIMER, event_message
 from bus.releasing import Releasing
-from bus.sending import Sending
 from bus.unit import Unit
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -30,12 +28,12 @@ _encode = msgspec.msgpack.Encoder().encode
 class Application:
     """Applies messages to cases of the streams that a ledger hosts."""
 
-    def __init__(self, handlers: Mapping[str, Handler], records: Records, sending: Sending) -> None:
-        self.handlers = handlers
-        self.records = records
-        self.sending = sending
-        self._effects = Effects(handlers, records, sending)
-        self.releasing = Releasing(self._effects)
+    def __init__(self, effects: Effects) -> None:
+        self.handlers = effects.handlers
+        self.records = effects.records
+        self.sending = effects.sending
+        self.releasing = Releasing(effects)
+        self._effects = effects
 
     # Commands: raise, or answer.
 

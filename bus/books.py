@@ -121,6 +121,9 @@ class ExceptionRow(NamedTuple):
     row: int
 
 
+LATELY = 2_000
+"""Rows: what a node under full load commits in the time that receipts may wait."""
+
 CaseKey = tuple[str, str]
 LaneKey = tuple[bool, str]
 
@@ -185,6 +188,19 @@ class Books:
         with self.ledger.read() as connection:
             lanes, positions = _lanes(connection), _positions(connection)
         return (self.ledger.head(), lanes, positions) == (self.head, self.lanes, self.positions)
+
+    def taken_lately(self) -> dict[str, int]:
+        """The inward lanes of the last rows, by name, each with its first number there."""
+        names = {lane.id: lane.name for lane in self.lanes.values() if not lane.outward}
+        log = tables.log.c
+        last = (
+            select(log.lane, log.number)
+            .where(log.row >= self.head.next_row - LATELY)
+            .order_by(log.row.desc())
+        )
+        with self.ledger.read() as connection:
+            # backwards, so that a lane's lowest number is what remains
+            return {names[lane]: number for lane, number in connection.execute(last) if lane in names}
 
     def new_lane_id(self) -> int:
         self._lane_ids += 1

@@ -14,6 +14,7 @@ from bus.application import Application
 from bus.books import Books
 from bus.certificates import Certificates
 from bus.clock import SystemClock
+from bus.effects import Effects
 from bus.errors import Fenced
 from bus.failures import Failure, classify, place_of
 from bus.inbox import Inbox
@@ -74,7 +75,7 @@ class Engine:
         self.books = Books(ledger, ledger.claim(), by_stream, version)
         self.topology = topology
         self.records = Records(by_stream, codec)
-        self.application = Application(by_stream, self.records, Sending(codec, topology))
+        self.application = Application(Effects(by_stream, self.records, Sending(codec, topology)))
         self._transport = transport
         self._client = client
         self._topics = topics

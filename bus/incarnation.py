@@ -32,9 +32,9 @@ SETTLE = timedelta(seconds=5)
 
 
 def next_incarnation(head: Head, lanes: Iterable[Lane], now: datetime) -> int:
-    """Higher than all we know, and than any that a lost history may have declared: seconds since 1970."""
+    """Higher than all we know, and than any that a lost history may have declared: milliseconds since 1970."""
     known = max((lane.incarnation for lane in lanes if lane.outward), default=0)
-    return max(head.incarnation + 1, known + 1, int(now.timestamp()))
+    return max(head.incarnation + 1, known + 1, milliseconds(now))
 
 
 def declare_offline(ledger: Ledger, now: datetime, reason: str) -> Incarnation:

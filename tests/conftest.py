@@ -34,17 +34,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A node started in this process configures logging for its own standard error, which is closed by then."""
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(autouse=True)
 def _process_as_before() -> Iterator[None]:
-    """A node started in this process sets Python for itself; for the tests behind it, garbage is collected again."""
+    """A node started in this process sets Python and its logging for itself: for a standard error that is closed by then."""
     thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     yield
+    structlog.reset_defaults()
     gc.enable()
     gc.set_threshold(*thresholds)
     sys.setswitchinterval(interval)

@@ -2,23 +2,18 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from bus import Answer, Command, Fenced, Message, Unavailable
-from bus import envelope as env
 from bus.envelope import LaneName
-from bus.incarnation import declare_offline
-from bus.ledger import Ledger, tables
+from bus.ledger import tables
 from bus.transport import MemoryBroker, MemoryTransport, TopicPartition, TopicSpec, TransportError
 from bus.transport.memory_broker import Fate
-from bus.verification import rebuild
 from tests.unit.bus.faults import CommitFault, Crashed, FaultyNode, SendFault
 from tests.unit.bus.toys import Clock, Decided, Noted, Out, Send, Stage, State, Topology
 from tests.unit.bus.watched import FINAL, Watched
@@ -66,7 +61,7 @@ class Lanes:
             Watched(self._node("ask", "2", ("answer", "2"))),
         ]
         for watched in self.watched:
-            self._wire(watched)
+            self.wire(watched)
 
     def _node(self, stage: str, code: str, to: tuple[str, str]) -> FaultyNode:
         toy = Stage(stage, code, to)
@@ -200,7 +195,7 @@ class Lanes:
         watched.ledger.engine.dispose()
         self.clock.move(seconds=1)
         watched.node.restore(watched.backup)
-        self._wire(watched)
+        self.wire(watched)
         watched.forget()
 
     # How it is run.
@@ -219,26 +214,26 @@ class Lanes:
             pass
         return True
 
-    def _step_all(self) -> bool:
+    def step_all(self) -> bool:
         worked = [self._step(watched, part) for watched in self.watched for part in ("writer", *PARTS)]
         return any(worked)
 
     def _restart(self, watched: Watched) -> None:
         self.broker.start()
         watched.node.restart()
-        self._wire(watched)
+        self.wire(watched)
 
     def _take_over(self, watched: Watched) -> None:
         self.broker.start()
         watched.node.faulty.commits.clear()  # the frozen one brings no third process
         watched.frozen.append(watched.node.engine)
         watched.node.open()
-        self._wire(watched)
+        self.wire(watched)
 
-    def _wire(self, watched: Watched) -> None:
+    def wire(self, watched: Watched) -> None:
         watched.node.faulty.take_over = lambda: self._take_over(watched)
 
-    def _answers(self) -> None:
+    def hear_answers(self) -> None:
         for key, (_, command, future) in list(self.acts.items()):
             if not future.done() or isinstance(future.exception(), Unavailable):
                 continue
@@ -247,7 +242,7 @@ class Lanes:
                 of = command.stream, command.case
                 self.done[of] = self.done.get(of, 0) + 1
 
-    def _receiver(self, lane: str) -> Watched:
+    def receiver(self, lane: str) -> Watched:
         topic = LaneName.parse(lane).topic
         [found] = [w for w in self.watched if topic == f"kuayu.{w.node.stage.stage}.{w.node.stage.code}"]
         return found
@@ -255,7 +250,7 @@ class Lanes:
     # What must hold after each step.
 
     def check(self) -> None:
-        self._answers()
+        self.hear_answers()
         for watched in self.watched:
             watched.read()  # asserts numbers without gaps, one decision for each, and case order
         for watched in self.watched:
@@ -265,7 +260,7 @@ class Lanes:
                 assert cursor <= number
                 if agreed is not None and name not in agreed:
                     continue  # until they have spoken about the restore, each knows what it knew
-                fates = self._receiver(name).taken.get(name, [])
+                fates = self.receiver(name).taken.get(name, [])
                 assert number == len(watched.sent[name])
                 assert mark <= len(fates) <= number
                 for at in range(1, mark + 1):
@@ -286,7 +281,7 @@ class Lanes:
             outward = connection.execute(select(lane).where(lane.c.outward)).all()
         found = set()
         for ours in outward:
-            receiver = self._receiver(ours.name)
+            receiver = self.receiver(ours.name)
             with receiver.ledger.read() as connection:
                 query = select(lane.c.incarnation, lane.c.stopped)
                 theirs = connection.execute(query.where(~lane.c.outward, lane.c.name == ours.name)).first()
@@ -296,16 +291,6 @@ class Lanes:
                 found.add(ours.name)
         return found
 
-    # How it ends.
-
-    def end(self) -> None:
-        """All faults cease; then nobody helps, but people who mend cases."""
-        self._heal()
-        self._until(self._known)
-        self._mend_all()
-        self._until(self._known)
-        self._check_end()
-
     def close(self) -> None:
         for watched in self.watched:
             watched.node.kill()
@@ -313,137 +298,3 @@ class Lanes:
             for engine in watched.frozen:
                 engine.ledger.close()
         shutil.rmtree(self.folder)
-
-    def _heal(self) -> None:
-        self.broker.start()
-        self.broker._fates.clear()
-        self.broker.release()
-        for watched in self.watched:
-            watched.node.faulty.commits.clear()
-            watched.node.faulty.read_fails_in = None
-            watched.node.sends.clear()
-
-    def _until(self, known: Callable[[], str]) -> None:
-        """Step and move the clock, with nobody's help, until everything is known; two days are enough."""
-        for _ in range(100):
-            for _ in range(200):
-                if not self._step_all():
-                    break
-            self.check()
-            unknown = known()
-            if not unknown:
-                return
-            self.clock.move(minutes=5)
-            for watched in self.watched if self.restored else ():
-                self._declare_if_told(watched)
-        raise AssertionError(unknown)
-
-    def _declare_if_told(self, watched: Watched) -> None:
-        """Where two histories met after several restores the alarm asks for a person, who does what it says."""
-        told, watched.node.observed.alarms = watched.node.observed.alarms, []
-        if not any("kuayu ledger declare" in detail for _, detail in told):
-            return
-        for engine in watched.frozen:
-            engine.ledger.close()
-        watched.frozen.clear()
-        watched.ledger.engine.dispose()
-        watched.node.kill()
-        ledger = watched.node.reach_ledger()
-        declare_offline(ledger, self.clock.now(), "its receiver knows more")
-        ledger.close()
-        watched.node.open()
-        self._wire(watched)
-        watched.forget()
-
-    def _known(self) -> str:
-        """What a sender does not know yet as it is; empty if there is nothing."""
-        for watched in self.watched:
-            if watched.node.engine.books.restoring or watched.node.engine.books.opening:
-                return f"{watched.node.stream} is not yet agreed on what was said"
-            for name, (number, cursor, mark, exceptions) in watched.knows().items():
-                fates = self._receiver(name).taken.get(name, [])
-                if (cursor, mark, len(fates)) != (number, number, number):
-                    return f"{name}: {number} sent, cursor {cursor}, mark {mark}, {len(fates)} taken"
-                true = self._receiver(name).knows(outward=False)[name][3]
-                if exceptions != true:
-                    return f"{name}: {true}, its sender says {exceptions}"
-        return ""
-
-    def _mend_all(self) -> None:
-        self.moods.clear()
-        for _ in range(len(self.acts)):
-            for key, (watched, command, _) in list(self.acts.items()):
-                self.acts[key] = watched, command, submit(watched, command)
-            self._step_all()
-            self._answers()
-        for watched in self.watched:
-            for of in list(watched.node.engine.books.held):
-                watched.node.engine.mending.release(*of)
-        self._step_all()
-        while any(
-            watched.node.engine.books.held for watched in self.watched
-        ):  # only tombstones are left in front
-            for watched in self.watched:
-                for of, held in list(watched.node.engine.books.held.items()):
-                    assert held[0].code == "undecodable" or held[0].type == env.TOMBSTONE
-                    watched.node.engine.mending.refuse(
-                        *of, "operator", "lost", "原件已失 / the original is lost"
-                    )
-            self._step_all()
-
-    def _check_end(self) -> None:
-        assert self.acts == {}
-        for watched in self.watched:
-            node = watched.node
-            assert node.engine.books.held == {}
-            assert {fate.status for fates in watched.taken.values() for fate in fates} <= set(FINAL)
-            if self.restored:
-                self._check_agreed(watched)
-            else:
-                self._check_told(watched)
-            self._check_sums(watched)
-            before = self._projections(node.ledger)
-            assert node.problems() == []
-            rebuild(node.ledger, node.engine.records, [])
-            assert self._projections(node.ledger) == before
-
-    def _check_told(self, watched: Watched) -> None:
-        for case in CASES:
-            assert watched.acts.get(case, 0) == self.done.get((watched.node.stream, case), 0)
-        refused = [
-            f for lane in watched.sent for f in self._receiver(lane).taken[lane] if f.status == "refused"
-        ]
-        assert watched.refusals_told == len(refused)
-
-    def _check_agreed(self, watched: Watched) -> None:
-        """After a restore: both hold the same of each lane, and nothing twice."""
-        records = watched.node.engine.records
-        for name, sent in watched.sent.items():
-            taken = self._receiver(name).taken.get(name, [])
-            assert [entry.lane_hash for entry in sent] == [fate.lane_hash for fate in taken]
-            said = [
-                (e.subject, records.event(e, env.read(e.head)).reason)
-                for e in sent
-                if e.type != env.TOMBSTONE
-            ]
-            assert len(said) == len(set(said)), "said twice"
-
-    def _check_sums(self, watched: Watched) -> None:
-        """Law 5: what was read is what became of it; a topic that lost records has only that much less."""
-        for place, at in watched.node.engine.books.positions.items():
-            if place.topic in CONTROL:
-                continue
-            # Both ends of a lane restored, and its records gone, may leave two histories until it is opened again.
-            assert at.quarantined == 0 or self.restored, "an honest event was taken for a forged one"
-            assert at.taken == watched.places.get(place, 0)
-            if place.topic not in self.damaged:
-                read = at.taken + at.duplicate + at.ahead + at.quarantined
-                assert read == at.next == self.broker.end(place)
-
-    @staticmethod
-    def _projections(ledger: Ledger) -> list[Any]:
-        with ledger.read() as connection:
-            return [
-                connection.execute(select(table).order_by(*table.primary_key)).all()
-                for table in (tables.case, tables.timer)
-            ]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import event, text
 
 from bus import Entry, Ledger
+from bus.books import LATELY
 from bus.relay import HELD_ROWS, READ_ROWS
 from bus.telling import TOLD_ROWS
 from bus.transport import MemoryTransport, Outbound, TopicSpec
@@ -79,7 +80,8 @@ def test_a_start_does_not_grow_with_history(pair: Any) -> None:
     start()
     young = start()
     add_history(pair.ask)
-    assert start() <= young * 1.5 + 10
+    last_rows = LATELY * 5 / STEPS  # which a start does read, for the receipts that are owed
+    assert start() <= young * 1.5 + 10 + last_rows
     assert len(pair.answer.notes("case-1")) == 4
 
 

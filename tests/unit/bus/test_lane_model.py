@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 )
 
 from bus.transport.memory_broker import Fate
+from tests.unit.bus.ending import end
 from tests.unit.bus.faults import CommitFault, SendFault
 from tests.unit.bus.lanes import CASES, CONTROL, INBOXES, MOODS, PARTS, Lanes
 
@@ -158,7 +159,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.lanes.end()
+            end(self.lanes)
         finally:
             self.lanes.close()
 
@@ -238,6 +239,6 @@ def test_the_lane_protocol_survives_what_chance_brings(seed: int) -> None:
             do(lanes, chance, chance.randrange(3))
             if number % 5 == 0:
                 lanes.check()
-        lanes.end()
+        end(lanes)
     finally:
         lanes.close()

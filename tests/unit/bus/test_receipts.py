@@ -49,6 +49,13 @@ def test_a_node_that_is_stopped_in_order_owes_no_receipts(pair: Pair) -> None:
     assert len(pair.broker.records(CONTROL)) == 1
 
 
+def test_a_node_that_was_killed_says_at_its_start_what_it_had_no_time_to_say(pair: Pair) -> None:
+    take(pair, "1-a")
+    pair.answer.restart()
+    pair.settle()
+    assert pair.ask.lane(outward=True, case="1-a").mark == 1
+
+
 def test_two_receipts_in_one_commit_leave_what_the_later_one_says(pair: Pair) -> None:
     pair.answer.stage.rule = broken
     pair.ask.act("1-a")

@@ -25,6 +25,16 @@ def test_a_restored_sender_takes_back_what_its_receiver_holds(pair: Pair) -> Non
     assert same(pair)[-1] == "after0"
 
 
+def test_two_restores_within_a_second_begin_two_histories(pair: Pair) -> None:
+    [backup] = backed_up(pair, pair.ask, lost=1)
+    begun = []
+    for _ in range(2):
+        pair.clock.move(milliseconds=10)
+        pair.ask.restore(backup)
+        begun.append(pair.ask.engine.books.head.incarnation)
+    assert begun[0] < begun[1]
+
+
 def test_what_its_receiver_does_not_hold_is_issued_again_under_the_same_ids(pair: Pair) -> None:
     pair.ask.act("1-a", Send(note="taken"))
     pair.settle()

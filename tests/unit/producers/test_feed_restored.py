@@ -1,6 +1,5 @@
 """The feed of a node that was restored from a backup: cursors of what was lost lead on to what is known now."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,7 +107,6 @@ def test_a_cursor_of_a_restore_that_the_backup_does_not_know_goes_back_to_the_be
     backup = node.back_up()
     node.restore(backup)
     second = node.http.get("/v1/feed").json()["next"]
-    time.sleep(1.1)  # what a restore begins is numbered by the second
     node.restore(backup)
     answer = feed(node, second)
     assert answer.json()["type"] == LOST
