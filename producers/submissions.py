@@ -7,11 +7,11 @@ committed was never told to anybody. Serials of refused or repeated submissions 
 """
 
 import hashlib
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime
 from threading import Lock
+from time import monotonic
 
 import msgspec
 from sqlalchemy import Connection, delete, func, select
@@ -70,7 +70,7 @@ class Submissions:
             return serial
 
     def _keep(self, key: tuple[str, date], serial: int) -> None:
-        now = time.monotonic()
+        now = monotonic()
         self._next[key] = (serial, now)
         self._next.move_to_end(key)
         while len(self._next) > COUNTS_KEPT and next(iter(self._next.values()))[1] < now - COUNT_IDLE:

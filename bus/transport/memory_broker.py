@@ -16,7 +16,7 @@ from bus.transport.base import (
     TransportError,
 )
 
-Fate = Literal["lose_ack", "duplicate", "refuse", "hold", "hold_failed"]
+Fate = Literal["well", "lose_ack", "duplicate", "refuse", "hold", "hold_failed"]
 
 
 class _Partition:
@@ -79,6 +79,15 @@ class MemoryBroker:
             failed: their sender hears of a time-out at once, and of nothing when they land.
         """
         self._ask("hold_failed" if failed else "hold", count, topic)
+
+    def let_pass(self, count: int = 1, topic: str | None = None) -> None:
+        """The next records go well; what else was asked for is for those behind them."""
+        self._ask("well", count, topic)
+
+    def behave(self) -> None:
+        """Every record goes well from now on, whatever was asked for."""
+        with self.changed:
+            self._fates.clear()
 
     def release(self, count: int | None = None) -> int:
         """Write the records held back, oldest first (None: all), and return how many there were."""

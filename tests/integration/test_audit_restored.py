@@ -40,7 +40,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
         taken = nodes.nodes[HEARS].ledger
         nodes.until(lambda: any(taken.case(f"{HEARS}/review", nodes.cases[key]) for key in lost))
         nodes.stop(RESTORED)
-        broker._fates.clear()
+        broker.behave()
         restore_backup(nodes.settings, RESTORED, backup)
         nodes.start(RESTORED)
         books = nodes.nodes[RESTORED].engine.books

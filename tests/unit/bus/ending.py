@@ -23,7 +23,7 @@ def end(lanes: Lanes) -> None:
 
 def _heal(lanes: Lanes) -> None:
     lanes.broker.start()
-    lanes.broker._fates.clear()
+    lanes.broker.behave()
     lanes.broker.release()
     for watched in lanes.watched:
         watched.node.faulty.commits.clear()

@@ -91,7 +91,7 @@ def test_that_a_case_was_mended_is_asked_for_when_it_was_not_heard(pair: Pair) -
     for _ in range(3):
         pair.settle()
         pair.clock.move(seconds=61)
-    pair.broker._fates.clear()
+    pair.broker.behave()
     assert exceptions(pair.ask, "1-a") == {1: "parked"}
     pair.clock.move(minutes=15)  # nothing is overdue: only the probe of an idle lane finds it
     pair.settle()

@@ -45,7 +45,7 @@ def test_what_its_receiver_does_not_hold_is_issued_again_under_the_same_ids(pair
     lane = pair.ask.lane(outward=True, case="1-a")
     ids = [entry.id for entry in pair.ask.ledger.lane_entries(lane.id, 2, 3)]
     pair.ask.restore(backup)
-    pair.broker._fates.clear()
+    pair.broker.behave()
     agree(pair)
     pair.broker.release()  # what the lost history had sent arrives, and counts no more
     agree(pair)
@@ -62,7 +62,7 @@ def test_what_arrives_late_of_a_lost_history_is_dropped(pair: Pair) -> None:
     pair.ask.act("1-a", Send(note="never.arrived"))
     pair.ask.step()
     pair.ask.restore(backup)
-    pair.broker._fates.clear()
+    pair.broker.behave()
     agree(pair)
     pair.ask.act("1-a", Send(note="after"))
     pair.settle()
@@ -174,7 +174,7 @@ def test_of_an_input_only_what_was_not_said_before_is_sent(pair: Pair) -> None:
     pair.broker.refuse(100, "kuayu.ask.2")
     pair.ask.act("1-a", Send(note="n"))
     pair.settle()
-    pair.broker._fates.clear()
+    pair.broker.behave()
     pair.answer.restore(backup)
     for _ in range(4):
         agree(pair)

@@ -49,7 +49,7 @@ def test_what_a_restored_receiver_holds_parked_again_is_open_again_at_its_sender
     for _ in range(3):
         pair.settle()
         pair.clock.move(seconds=61)
-    pair.broker._fates.clear()
+    pair.broker.behave()
     agree(pair)
     assert pair.ask.notes(first) == ("send", "told:HandOverRefused")
 

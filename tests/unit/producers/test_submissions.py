@@ -134,7 +134,7 @@ def test_counts_of_codes_that_were_made_up_are_not_kept_for_ever(
     made = Submissions("430200", ledger)
     now = 0.0
     monkeypatch.setattr("producers.submissions.COUNTS_KEPT", 10)
-    monkeypatch.setattr("producers.submissions.time.monotonic", lambda: now)
+    monkeypatch.setattr("producers.submissions.monotonic", lambda: now)
     commit(ledger, made, [take(made), take(made)])
     for number in range(50):
         now += 100
