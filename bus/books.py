@@ -232,7 +232,7 @@ class Books:
             by_caller.setdefault(caller, []).append(key)
         if not (wanted or by_caller):
             return {}
-        with self.ledger.read() as connection:
+        with self.ledger.own() as connection:
             for stream, subjects in wanted.items():
                 self._fetch_cases(connection, stream, subjects)
             table = tables.answer

@@ -18,6 +18,7 @@ from bus.books import Lane
 from bus.clock import ahead
 from bus.lane_sender import PAUSE_FIRST, PROBE_FIRST, LaneSender
 from bus.ledger import Entry, Ledger, tables
+from bus.ledger.stubs import is_stub
 from bus.protocols import Clock, Observer
 from bus.receipts import UNSETTLED
 from bus.telling import Telling
@@ -311,6 +312,8 @@ class Relay:
         oldest = min(sender.mark + 1, self._first_unsettled(sender.lane.id) or sender.last)
         for number in sorted({oldest, sender.last}):
             for entry in self._ledger.lane_entries(sender.lane.id, number, number):
+                if is_stub(entry):
+                    continue  # a restored receiver holds what is in an archive here; it will tell by itself
                 self._send_again(sender, entry)
 
     def _first_unsettled(self, lane: int) -> int | None:

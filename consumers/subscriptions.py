@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, delete, insert, select, update
 from ulid import ULID
 
 from bus import Ledger
-from bus.ledger import milliseconds
+from bus.ledger import milliseconds, rows_of
 from consumers.tables import delivery, webhook
 
 SECRET_BYTES = 32
@@ -154,7 +154,8 @@ def read(connection: Connection, query: Select[Any]) -> list[Subscription]:
 
 def active(connection: Connection) -> list[Subscription]:
     """Those that are not disabled."""
-    return read(connection, _ACTIVE)
+    return read(connection, _ACTIVE) if rows_of(connection, _ACTIVE_IDS) else []
 
 
+_ACTIVE_IDS = select(webhook.c.id).where(webhook.c.disabled_at.is_(None))
 _ACTIVE = select(webhook).where(webhook.c.disabled_at.is_(None)).order_by(webhook.c.id)

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 from jurisdictions._errors import Invalid
 
 ALL_ITEMS: Final = "*"
-DEFAULT_PARTITIONS: Final = 4
+DEFAULT_PARTITIONS: Final = 1
 LAST_SERIAL: Final = 9999
 
 

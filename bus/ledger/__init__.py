@@ -2,7 +2,7 @@
 
 from bus.ledger import merkle, tables
 from bus.ledger.entry import Entry, Kind
-from bus.ledger.store import CaseRow, Head, Ledger, among, find_case, instant, milliseconds, upsert
+from bus.ledger.store import CaseRow, Head, Ledger, among, find_case, instant, milliseconds, rows_of, upsert
 
 __all__ = [
     "CaseRow",
@@ -15,6 +15,7 @@ __all__ = [
     "instant",
     "merkle",
     "milliseconds",
+    "rows_of",
     "tables",
     "upsert",
 ]

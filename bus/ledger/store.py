@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 
 from bus.errors import Fenced
 from bus.ledger import locks, merkle
@@ -80,6 +81,7 @@ class Ledger:
         """
         self.engine = _engine(url, synchronous)
         self._let_go: Callable[[], None] | None = None
+        self._own: Connection | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -124,6 +126,22 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def own(self) -> Iterator[Connection]:
+        """The owner's connection, for its one thread.
+
+        It is kept from commit to commit, as to get one from the pool and to give it back costs as much as the
+        statements of a small commit; after any error there is another one.
+        """
+        connection = self._own = self._own or self.engine.connect()
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            self._own = None
+            connection.close()
+            raise
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A long look: all statements see the same commit, while the owner goes on writing."""
         if self.engine.dialect.name == "sqlite":
@@ -158,7 +176,7 @@ class Ledger:
             batch_root = merkle.root(encoded)
             chain = merkle.chain(old.chain, old.batch + 1, old.next_row, last, batch_root)
             new = old._replace(next_row=last + 1, batch=old.batch + 1, chain=chain)
-        with self.engine.begin() as connection:
+        with self.own() as connection:
             _compare_and_set(connection, old, new)
             if entries:
                 ends = old.next_row, last, batch_root, chain
@@ -181,6 +199,9 @@ class Ledger:
         if self._let_go is not None:
             self._let_go()
             self._let_go = None
+        if self._own is not None:
+            self._own.close()
+            self._own = None
         self.engine.dispose()
 
     # Reads that several parts share.
@@ -233,7 +254,23 @@ def among(
         f"SELECT {','.join(columns)} FROM {table.name} "  # noqa: S608 - names of our own tables
         f"WHERE {keys[0]} = {mark} AND {keys[1]} IN ({marks})"
     )
-    return connection.exec_driver_sql(query, (*first, *last)).all()
+    with _cursor(connection) as cursor:
+        cursor.execute(query, (*first, *last))
+        found: Sequence[Any] = cursor.fetchall()
+    return found
+
+
+def rows_of(connection: Connection, query: Select[Any]) -> Sequence[Any]:
+    """All rows of a query that has no parameters, as the driver gives them: for what every commit asks."""
+    with _cursor(connection) as cursor:
+        cursor.execute(_query(query, connection.dialect))
+        found: Sequence[Any] = cursor.fetchall()
+    return found
+
+
+@lru_cache(maxsize=64)
+def _query(query: Select[Any], dialect: Dialect) -> str:
+    return str(query.compile(dialect=dialect))
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -257,10 +294,26 @@ def _many(
     connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], statement: Insert, text: str
 ) -> None:
     if text:
-        connection.exec_driver_sql(text, rows if isinstance(rows, list) else list(rows))
+        with _cursor(connection) as cursor:
+            cursor.executemany(text, rows)
     else:
         names = table.columns.keys()
         connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[Any]:
+    """The driver's own: for a dozen statements a commit, SQLAlchemy's costs more than what they do. Errors are SQLAlchemy's."""
+    cursor = connection.connection.cursor()
+    errors = connection.dialect.loaded_dbapi.Error
+    try:
+        yield cursor
+    except errors as error:
+        if connection.dialect.is_disconnect(error, connection.connection, cursor):
+            connection.invalidate(error)
+        raise DBAPIError.instance(None, None, error, errors, dialect=connection.dialect) from error
+    finally:
+        cursor.close()
 
 
 PLAIN = (String, Integer, Boolean, LargeBinary)
@@ -294,10 +347,10 @@ def _insert_of(dialect: str) -> Any:
 
 
 def _compare_and_set(connection: Connection, old: Head, new: Head) -> None:
-    found = connection.exec_driver_sql(
-        _set_head(connection.dialect), (*new, old.epoch, old.next_row, old.chain)
-    )
-    if found.rowcount != 1:
+    with _cursor(connection) as cursor:
+        cursor.execute(_set_head(connection.dialect), (*new, old.epoch, old.next_row, old.chain))
+        found: int = cursor.rowcount
+    if found != 1:
         raise Fenced(f"another process owns this ledger (we were epoch {old.epoch})")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,11 @@ def town(new_ledger: Callable[[str], str], tmp_path: Path) -> Iterator[Town]:
     made.close()
 
 
-def put_away(town: Town, code: str, file: Path) -> Archived:
-    """Archive at a node that is stopped meanwhile."""
+def put_away(town: Town, code: str, file: Path, age: timedelta = timedelta(0)) -> Archived:
+    """Archive, at a node that is stopped meanwhile, what ended so long ago."""
     town.engines[code].ledger.close()
     with closing(Ledger(town.urls[code])) as ledger:
-        moved = archive(ledger, file, town.clock.now(), BESIDE)
+        moved = archive(ledger, file, town.clock.now() - age, BESIDE)
     town.engines[code] = town.open(code)
     return moved
 
@@ -97,7 +98,7 @@ def test_a_restore_from_a_backup_that_is_younger_is_agreed_all_the_same(
     backups = {code: town.back_up(code) for code in restored}
     town.work(5)
     for code in CODES:
-        put_away(town, code, tmp_path / f"{code}.archive")
+        assert put_away(town, code, tmp_path / f"{code}.archive", timedelta(days=1)).cases > 0
     town.restore(backups)
     town.agree()
     town.work(3)
@@ -107,6 +108,19 @@ def test_a_restore_from_a_backup_that_is_younger_is_agreed_all_the_same(
         assert not engine.books.restoring
         assert {status for _, status in town.known(code)} == {"delivered"}
         assert all(not_receipted == 0 for _, not_receipted in engine.relay.backlog().values())
+
+
+def test_a_restore_from_a_backup_that_is_older_waits_for_a_person(town: Town, tmp_path: Path) -> None:
+    backups = {CHANGSHA: town.back_up(CHANGSHA)}
+    town.work(8)
+    for code in CODES:
+        put_away(town, code, tmp_path / f"{code}.archive")
+    town.restore(backups)
+    town.agree()  # what was said since can't be given back: it is in the archives of those who heard it
+    assert town.engines[CHANGSHA].books.restoring
+    assert town.engines[CHANGSHA].books.opening
+    for code in (ZHUZHOU, XIANGTAN):
+        assert not town.engines[code].books.restoring
 
 
 def test_a_second_archive_takes_what_has_ended_since(town: Town, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from tests.unit.bus.faults import away
 from tests.unit.bus.toys import TOPIC, Decided, Node, Pair, Send, State, Wake, broken, exceptions
 
 
-def reads_fail(node: Node, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
-    read, left = node.ledger.read, [after]
+def reads_fail(node: Node, monkeypatch: pytest.MonkeyPatch, after: int = 0, how: str = "read") -> None:
+    read, left = getattr(node.ledger, how), [after]
 
     @contextmanager
     def failing() -> Iterator[Connection]:
@@ -28,7 +28,7 @@ def reads_fail(node: Node, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> N
         with read() as connection:
             yield connection
 
-    monkeypatch.setattr(node.ledger, "read", failing)
+    monkeypatch.setattr(node.ledger, how, failing)
 
 
 # The writer, when the ledger fails.
@@ -128,7 +128,7 @@ def test_a_written_commit_without_rows_that_seemed_to_fail_is_noticed_too(
 def test_an_act_that_meets_an_unreadable_ledger_may_be_repeated(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads_fail(pair.ask, monkeypatch)
+    reads_fail(pair.ask, monkeypatch, how="own")
     command = pair.ask.command("1-a", Send())
     future = pair.ask.engine.writer.submit(command)
     with pytest.raises(OperationalError):

@@ -77,7 +77,7 @@ def test_places_without_a_node_are_served_from_above(directory: Directory) -> No
 
 
 def test_partitions_are_those_of_the_file_or_the_default(directory: Directory) -> None:
-    assert directory.partitions(Stage.REVIEW, "430100") == 8
+    assert directory.partitions(Stage.REVIEW, "430100") == 2
     assert directory.partitions(Stage.PICKUP, "430200") == DEFAULT_PARTITIONS
     with pytest.raises(Invalid, match="not offered"):
         directory.partitions(Stage.REVIEW, "430102")

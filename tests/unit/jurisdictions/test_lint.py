@@ -55,7 +55,7 @@ OWN_430781 = "    acceptors: [430781]\n    owner: 430781\n"
         ),
         (
             J,
-            "{acceptance: 8,",
+            "{acceptance: 2,",
             "{acceptance: 9,",
             "jurisdictions[430100].partitions",
             "not allowed",

@@ -22,7 +22,7 @@ NEXT = ('version: "2026.1"', 'version: "2026.2"')
     [
         (
             J,
-            "{acceptance: 8,",
+            "{acceptance: 2,",
             "{acceptance: 4,",
             "jurisdictions[430100].partitions.acceptance",
             "topic exists",
