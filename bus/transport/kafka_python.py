@@ -1,7 +1,7 @@
 # ruff: noqa: SLF001 (two repairs inside its fetcher; the contract suite tells when an update moves it)
 """The default driver: kafka-python, pure Python."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Condition
@@ -27,12 +27,10 @@ from bus.transport.base import (
     TransportError,
 )
 from bus.transport.kafka_batches import PartitionRecords
-from bus.transport.kafka_sockets import DIRECT, security
-from bus.transport.tls import Tls, TlsError, Way
+from bus.transport.kafka_client import BROKER_TIMEOUT_MS, open_client
+from bus.transport.tls import Tls, Way
 from bus.transport.topics import missing
 
-BROKER_TIMEOUT_MS = 4_000
-"""Milliseconds that a broker may take to answer a question."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that the last acknowledgements may take."""
 
@@ -52,33 +50,6 @@ def _classify(error: BaseException, about: str) -> TransportError:
     return kind(f"{about}: {error}")
 
 
-def _open(kind: Callable[..., Any], way: Way, client: str, **config: Any) -> Any:
-    """Build a client of kafka-python; when no broker answers, close what it has begun, which it does not itself."""
-    begun = []
-
-    def remember(**options: Any) -> Any:
-        begun.append(kind.DEFAULT_CONFIG["kafka_client"](**options))  # type: ignore[attr-defined]
-        return begun[-1]
-
-    try:
-        return kind(
-            bootstrap_servers=way.bootstrap.split(","),
-            client_id=client,
-            kafka_client=remember,
-            bootstrap_timeout_ms=BROKER_TIMEOUT_MS,
-            reconnect_backoff_max_ms=1_000,
-            proxy_url=DIRECT,
-            **security(way.tls),
-            **config,
-        )
-    except TlsError as error:
-        raise RetriableError(str(error)) from error
-    except kafka_errors.KafkaError as error:
-        for opened in begun:
-            opened.close()
-        raise way.no_answer(error) from error
-
-
 class _Client(KafkaProducer):  # type: ignore[misc]  # kafka-python carries no types
     def flush(self, timeout: float | None = None) -> None:
         """Nothing: `close` begins with it and stays open when it fails. Whoever closes has waited already."""
@@ -88,7 +59,7 @@ class KafkaPythonProducer:
     """Calls `done` from kafka-python's sender thread. It counts what is in flight, as kafka-python has no limit."""
 
     def __init__(self, way: Way, client: str) -> None:
-        self._producer = _open(
+        self._producer = open_client(
             _Client,
             way,
             client,
@@ -161,7 +132,7 @@ class KafkaPythonConsumer:
     """Assigns by hand. It has no group, or each poll would wait for a coordinator; a second client shows offsets."""
 
     def __init__(self, way: Way, client: str) -> None:
-        config = {
+        config: dict[str, Any] = {
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
             "request_timeout_ms": 10_000,
@@ -169,12 +140,12 @@ class KafkaPythonConsumer:
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
         }
-        self._consumer = _open(
+        self._consumer = open_client(
             KafkaConsumer, way, client, group_id=None, isolation_level="read_committed", **config
         )
         self._consumer._fetcher.PartitionRecords = PartitionRecords
         try:
-            self._committer = _open(KafkaConsumer, way, client, group_id=client, **config)
+            self._committer = open_client(KafkaConsumer, way, client, group_id=client, **config)
         except RetriableError:
             self._consumer.close(autocommit=False)
             raise
@@ -273,7 +244,7 @@ class KafkaPythonTransport:
     @contextmanager
     def _admin(self) -> Iterator[Any]:
         """A client for one question: they are rare, and an open one costs a thread and a connection."""
-        client = _open(KafkaAdminClient, self._way, "kuayu-admin", request_timeout_ms=BROKER_TIMEOUT_MS)
+        client = open_client(KafkaAdminClient, self._way, "kuayu-admin", request_timeout_ms=BROKER_TIMEOUT_MS)
         try:
             yield client
         finally:

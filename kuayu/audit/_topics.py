@@ -10,7 +10,8 @@ from kafka import KafkaConsumer, TopicPartition
 from bus import envelope as env
 from bus.envelope import LaneName, Malformed
 from bus.sending import UNRECEIPTED
-from bus.transport.kafka_sockets import DIRECT, security
+from bus.transport import RetriableError
+from bus.transport.kafka_client import open_client
 from bus.transport.tls import Way
 from kuayu.audit._findings import Kind, Problem
 from kuayu.audit._ledger import Contents
@@ -114,16 +115,11 @@ class _Histories:
 def _records(way: Way, codes: set[str]) -> Iterator[tuple[int, Any]]:
     """Every record there is, each with the first offset of its partition."""
     try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=way.bootstrap.split(","),
-            bootstrap_timeout_ms=TIMEOUT_MS,
-            enable_auto_commit=False,
-            group_id=None,
-            proxy_url=DIRECT,
-            **security(way.tls),
+        consumer = open_client(
+            KafkaConsumer, way, "kuayu-audit", timeout_ms=TIMEOUT_MS, enable_auto_commit=False, group_id=None
         )
-    except Exception as error:
-        raise TopicsError(str(way.no_answer(error))) from error
+    except RetriableError as error:
+        raise TopicsError(str(error)) from error
     try:
         topics = [
             topic

@@ -13,7 +13,9 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport import RetriableError
+from bus.transport.kafka_client import open_client
+from bus.transport.tls import Way
 from kuayu.broker._process import LocalBroker, new_cluster
 from kuayu.broker._settings import HOST, free_port, ports_of
 
@@ -87,13 +89,14 @@ class LocalCluster:
 
     def _leaders(self, topic: str) -> dict[int, int]:
         try:
-            admin = KafkaAdminClient(
-                bootstrap_servers=self.bootstrap.split(","),
-                bootstrap_timeout_ms=_ADMIN_TIMEOUT_MS,
+            admin = open_client(
+                KafkaAdminClient,
+                Way(self.bootstrap, tls=None),
+                "kuayu",
+                timeout_ms=_ADMIN_TIMEOUT_MS,
                 request_timeout_ms=_ADMIN_TIMEOUT_MS,
-                proxy_url=DIRECT,
             )
-        except KafkaError:
+        except RetriableError:
             return {}
         try:
             [described] = admin.describe_topics([topic])

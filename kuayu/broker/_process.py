@@ -15,7 +15,9 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport import RetriableError
+from bus.transport.kafka_client import open_client
+from bus.transport.tls import Way
 from kuayu.broker._install import Distribution, install, locked
 from kuayu.broker._settings import HOST, ports_of, write_settings
 
@@ -44,13 +46,10 @@ def answers(bootstrap: str, timeout: float) -> bool:
     host, port = bootstrap.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout).close()
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap,
-            bootstrap_timeout_ms=int(timeout * 1000),
-            request_timeout_ms=int(timeout * 1000),
-            proxy_url=DIRECT,
-        )
-    except (OSError, KafkaError):
+        wait = int(timeout * 1000)
+        way = Way(bootstrap, tls=None)
+        admin = open_client(KafkaAdminClient, way, "kuayu", timeout_ms=wait, request_timeout_ms=wait)
+    except (OSError, RetriableError):
         return False
     try:
         return bool(admin.describe_cluster()["brokers"])

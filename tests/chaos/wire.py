@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from bus import envelope as env
 from bus.envelope import Envelope, LaneName
 from bus.transport import Outbound, Producer, Record, RetriableError, TopicPartition, TransportError
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport.kafka_client import DIRECT
 from kuayu.node import create_topics
 from kuayu.settings import Settings
 from kuayu.topology import DirectoryTopology

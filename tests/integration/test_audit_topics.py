@@ -1,5 +1,6 @@
 """The checker on topics of a real broker: silent about sound ones, and what they have too much or too little is named."""
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -222,7 +223,11 @@ def test_a_record_that_no_node_has_read_is_found(
 def test_where_no_broker_answers_one_line_says_so(ledgers: Ledgers) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     files = [f"{code}={url}" for code, url in ledgers.urls().items()]
+    before = set(threading.enumerate())
     shown = CliRunner().invoke(app, ["audit", *files, "--bootstrap", nowhere])
     assert shown.exit_code == 2
     assert f"{nowhere}: no broker answers" in shown.stderr
     assert shown.stderr.strip().count("\n") == 0
+    assert not [
+        thread for thread in set(threading.enumerate()) - before if thread.name.startswith("kafka-io")
+    ]

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from bus import Ledger
 from bus.ledger import tables
 from bus.transport import Outbound, TopicPartition, open_transport
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport.kafka_client import DIRECT
 from jurisdictions import Required, Serves, load_directory
 from kuayu.broker import LocalBroker
 from kuayu.inspection import check_ledger

@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPlace
 
 from bus.transport import Outbound, RetriableError, TopicSpec, TransportError, open_transport
-from bus.transport.kafka_sockets import DIRECT
+from bus.transport.kafka_client import DIRECT
 from tests.chaos.wire import write_as
 from tests.running import PATIENCE
 

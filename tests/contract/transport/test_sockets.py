@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bus.transport.kafka_sockets import DirectSocket
+from bus.transport.kafka_client import DirectSocket
 
 
 class Net:
