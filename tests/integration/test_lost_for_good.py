@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from bus import Answer, Command, Unavailable
@@ -77,6 +78,7 @@ class Town(Nodes):
             self.until(partial(self.status, stage, phase))
 
 
+@pytest.mark.long
 def test_what_was_lost_for_good_is_done_again_and_the_rest_follows(tmp_path: Path) -> None:
     broker = MemoryBroker()
     backup = tmp_path / "backup"

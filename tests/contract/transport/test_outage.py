@@ -23,7 +23,8 @@ TOPIC = "outage"
 PLACE = TopicPartition(TOPIC, 0)
 
 
-@pytest.mark.parametrize("driver", ["kafka-python", pytest.param("confluent", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("driver", ["kafka-python", "confluent"])
 def test_a_killed_broker_loses_and_doubles_nothing(driver: str, broker_factory: Callable[..., Any]) -> None:
     broker = broker_factory()
     transport = open_transport(driver, broker.bootstrap)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jurisdictions import Directory, Stage, lint, load_directory
+from jurisdictions import DEFAULT_PARTITIONS, Directory, Stage, lint, load_directory
 from kuayu.bench import region
 from kuayu.bench.load import ACCEPTANCE, REVIEW, instant_item
 
@@ -36,7 +36,7 @@ def test_the_others_accept_for_their_neighbours(tmp_path: Path) -> None:
     directory = load_directory(tmp_path / "directory")
     [item, *_] = [item for item in directory.items if item.owner == "110100"]
     assert _acceptors(directory, "110100") == 11
-    assert directory.partitions(Stage.REVIEW, item.owner) == 4
+    assert directory.partitions(Stage.REVIEW, item.owner) == DEFAULT_PARTITIONS
 
 
 def _acceptors(directory: Directory, owner: str) -> int:

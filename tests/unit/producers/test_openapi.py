@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from producers.models import Submission
 
@@ -19,6 +20,7 @@ negative_data_rejection.expected-statuses = ["207", "400", "401", "404", "405", 
 """
 
 
+@pytest.mark.long
 def test_the_document_says_what_the_application_does(hall: Any, keys: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     run = subprocess.run(
