@@ -157,5 +157,6 @@ def active(connection: Connection) -> list[Subscription]:
     return read(connection, _ACTIVE) if rows_of(connection, _ACTIVE_IDS) else []
 
 
+# asked with every commit, and most nodes have none
 _ACTIVE_IDS = select(webhook.c.id).where(webhook.c.disabled_at.is_(None))
 _ACTIVE = select(webhook).where(webhook.c.disabled_at.is_(None)).order_by(webhook.c.id)

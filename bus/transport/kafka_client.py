@@ -1,8 +1,9 @@
 """Clients of kafka-python that leave nothing behind when nobody answers, or when they go before they are in use.
 
-Left to itself a client that finds no broker leaves its thread, which goes on looking for one. It forgets a refused connection's socket, and one outage of the broker eats up file descriptors by the
-hundred until the garbage collector comes; and a client that is closed while a connection is being made leaves that
-one's socket to the collector too. It does the same with one whose TLS handshake fails.
+Left to itself a client that finds no broker leaves its thread, which goes on looking for one. It forgets a refused
+connection's socket, and one outage of the broker eats up file descriptors by the hundred until the garbage collector
+comes; and a client that is closed while a connection is being made leaves that one's socket to the collector too. It
+does the same with one whose TLS handshake fails.
 """
 
 import ssl

@@ -231,3 +231,11 @@ def test_where_no_broker_answers_one_line_says_so(ledgers: Ledgers) -> None:
     assert not [
         thread for thread in set(threading.enumerate()) - before if thread.name.startswith("kafka-io")
     ]
+
+
+@pytest.mark.parametrize("nonsense", ["a:b", "[::1"])
+def test_what_is_no_address_is_told_so(ledgers: Ledgers, nonsense: str) -> None:
+    files = [f"{code}={url}" for code, url in ledgers.urls().items()]
+    shown = CliRunner().invoke(app, ["audit", *files, "--bootstrap", nonsense])
+    assert shown.exit_code == 2
+    assert shown.stderr.strip() == f"kuayu: {nonsense}: no address of a broker, which is host:port"

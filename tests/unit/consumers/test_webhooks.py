@@ -1,6 +1,7 @@
 """Webhooks against a real receiver: signed, in order, tried again, parked, disabled and enabled."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -277,10 +278,15 @@ def test_redirects_are_not_followed(
 
 def test_nobody_at_the_address_is_a_failure_like_others(region: Any, subscribed: Subscription) -> None:
     watched: list[tuple[str, str]] = []
-    receiver = Receiver()
-    receiver.close()
+    nobody = socket.socket()
+    nobody.bind(("127.0.0.1", 0))  # held, so that nobody else takes it, and not listened at
     made = Subscriptions(region.review.ledger).add(
-        receiver.url, ["review"], list(TaskEvent), base="http://n", created_by="o", now=region.clock.now()
+        f"http://127.0.0.1:{nobody.getsockname()[1]}/",
+        ["review"],
+        list(TaskEvent),
+        base="http://n",
+        created_by="o",
+        now=region.clock.now(),
     )
     region.arrived()
     sender = WebhookSender(
@@ -288,6 +294,7 @@ def test_nobody_at_the_address_is_a_failure_like_others(region: Any, subscribed:
     )
     assert sender.step() == 2
     sender.stop()
+    nobody.close()
     assert sorted(watched) == sorted([(subscribed.id, "delivered"), (made.id, "failed")])
     [waiting] = queued(region.review.ledger, made.id, None, 10)
     assert waiting["error"] == "ConnectError"
