@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, insert, inspect, select
 
 import consumers.tables
 import producers.tables
@@ -37,9 +37,14 @@ def check(
                 except Exception as error:  # noqa: BLE001 - whatever a damaged history makes of it
                     what = f"what stands beside the log can't be rebuilt from it: {type(error).__name__}"
                     return [Problem(kind=Kind.DAMAGED, what=what, ledger=ledger.name)]
+                stored = set(inspect(connection).get_table_names())
                 with again.snapshot() as rebuilt:
                     for table in COMPARED:
-                        problems += _compare(ledger, table, connection, rebuilt, counts)
+                        if table.name in stored:
+                            problems += _compare(ledger, table, connection, rebuilt, counts)
+                        else:
+                            what = f"there is no table {table.name}"
+                            problems.append(Problem(kind=Kind.DAMAGED, what=what, ledger=ledger.name))
         finally:
             again.close()
     return problems

@@ -216,6 +216,11 @@ def a_task_is_altered(connection: Connection) -> Found:
     return Found(Kind.DAMAGED, "due differ", {"case": found.subject})
 
 
+def a_table_is_gone(connection: Connection) -> Found:
+    consumers.tables.task.drop(connection)
+    return Found(Kind.DAMAGED, "there is no table task", {})
+
+
 def a_held_event_is_forgotten(connection: Connection) -> Found:
     held = connection.execute(select(tables.held)).one()
     connection.execute(delete(tables.held))
@@ -239,6 +244,7 @@ DAMAGES: list[tuple[str, Damage]] = [
     ("430100", a_case_is_altered),
     ("430100", a_case_is_gone),
     ("430100", a_task_is_altered),
+    ("430100", a_table_is_gone),
     ("430100", a_held_event_is_forgotten),
 ]
 
