@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bus.transport import Tls
 
 MAX_PORT = 65_535
-_ADDRESS = re.compile(r"[^\s,]+:[0-9]{1,5}")
+_ADDRESS = re.compile(r"(?:[^\s,:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")  # IPv6 in brackets (RFC 3986, 3.2.2)
 
 
 class BadSetting(ValueError):
@@ -53,14 +53,14 @@ class Settings(BaseSettings):
     """Events are not sealed yet, so a broker beyond this machine needs an explicit word."""
 
     @classmethod
-    def load(cls) -> Self:
-        """What the environment says.
+    def load(cls, **given: str) -> Self:
+        """What the environment says, and what is given instead.
 
         Raises:
             BadSetting: a value that can't be used.
         """
         try:
-            return cls()
+            return cls(**given)  # type: ignore[arg-type]  # texts, as from the environment
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = "_".join(str(part) for part in first["loc"]).upper()
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def http_host(self) -> str:
-        return self.http.rpartition(":")[0]
+        return self.http.rpartition(":")[0].strip("[]")
 
     @cached_property
     def http_port(self) -> int:

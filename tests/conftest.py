@@ -44,6 +44,13 @@ def _process_as_before() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _garbage_is_their_own() -> Iterator[None]:
+    """What these tests left open is found now, not whenever garbage is looked for, which is in anybody's test."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="session")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Kafka broker for the whole session; tests keep apart by their topics' names."""

@@ -120,8 +120,6 @@ def _records(way: Way, codes: set[str]) -> Iterator[tuple[int, Any]]:
         )
     except RetriableError as error:
         raise TopicsError(str(error)) from error
-    except ValueError as error:
-        raise TopicsError(f"{way.bootstrap}: no address of a broker, which is host:port") from error
     try:
         topics = [
             topic

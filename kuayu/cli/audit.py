@@ -45,7 +45,7 @@ def audit(
     try:
         named = _named(ledgers)
         known = accepted.read_text(encoding="utf-8").split() if accepted else None
-        tls = Settings.load().tls if bootstrap else None
+        tls = Settings.load(bootstrap_servers=bootstrap).tls if bootstrap else None
         report = prove(named, bootstrap=bootstrap, tls=tls, accepted=known)
     except (AuditError, TopicsError, BadSetting, Invalid, OSError, ImportError) as error:
         typer.echo(f"kuayu: {str(error).splitlines()[0]}", err=True)

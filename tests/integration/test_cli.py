@@ -71,6 +71,8 @@ def test_a_broken_directory_is_named(tmp_path: Path) -> None:
         (("node", "999999"), {}, "999999|code"),
         (("node", "430200", "--stage", "lunch"), {}, "lunch"),
         (("node", "430200"), {"KUAYU_HTTP": "nowhere"}, "KUAYU_HTTP"),
+        (("node", "430200"), {"KUAYU_HTTP": "::1:8080"}, "KUAYU_HTTP"),
+        (("node", "430200"), {"KUAYU_BOOTSTRAP_SERVERS": "[::1"}, "KUAYU_BOOTSTRAP_SERVERS: host:port"),
         (("node", "430200"), {"KUAYU_BOOTSTRAP_SERVERS": "10.0.0.1:9092"}, "KUAYU_ALLOW_REMOTE_BROKER"),
         (("node", "430200"), {"KUAYU_DRIVER": "pigeon"}, "KUAYU_DRIVER"),
         (("node", "430200"), {"KUAYU_TLS_CA": "nothing.pem"}, "KUAYU_TLS_CA: nothing.pem"),
