@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
+from msgspec.structs import replace
 
 from bus.transport import Transport, open_transport
+from jurisdictions import PACKAGED, Stage, read_folder, write_folder
 from kuayu.broker import LocalCluster, kill_at_our_end
 from kuayu.demo.region import Keys
 from kuayu.keys import add_key
@@ -46,6 +49,24 @@ def until(done: Callable[[], bool], what: str, patience: float = PATIENCE) -> fl
             raise Lost(f"{what}: not within {patience:.0f} s")
         time.sleep(0.1)
     return time.monotonic() - begun
+
+
+def directory_with_lanes(folder: Path, seed: int) -> dict[str, dict[Stage, int]]:
+    """Write the directory to a new folder, where the inboxes of this region have 1, 2 or 4 partitions, as the seed decides.
+
+    Counts that differ make lanes that begin at one partition of an inbox and end at several of another, and the other
+    way about. Gives the counts by jurisdiction.
+    """
+    chance, counts = Random(seed), {}
+    data = read_folder(PACKAGED)
+    places = list(data.jurisdictions.jurisdictions)
+    for number, place in enumerate(places):
+        if place.code in (*CODES, STRANGER):
+            counts[place.code] = {stage: chance.choice((1, 2, 4)) for stage in place.stages}
+            places[number] = replace(place, partitions=counts[place.code])
+    folder.mkdir()
+    write_folder(replace(data, jurisdictions=replace(data.jurisdictions, jurisdictions=places)), folder)
+    return counts
 
 
 def free_port() -> int:
@@ -189,6 +210,8 @@ class Region:
     """Everything under one folder; a context manager that leaves nothing running.
 
     Attributes:
+        directory: the folder of the directory's data files.
+        partitions: of the inboxes, by jurisdiction and stage.
         proxy: stands between the nodes and the brokers, and nobody else.
         ended: for each node, how often its process ended by itself and was started again.
     """
@@ -199,6 +222,8 @@ class Region:
         self._database = database
         self._driver = driver
         self.folder = folder
+        self.directory = folder / "directory"
+        self.partitions = directory_with_lanes(self.directory, seed)
         self.proxy = self._stack.enter_context(Proxy(3, seed))
         self.cluster = LocalCluster(folder / "brokers", self.proxy.ports)
         self.stores: Stores
@@ -228,10 +253,12 @@ class Region:
         self.proxy.start(self.cluster.behind)
         self._stack.callback(self.cluster.stop)
         self.cluster.start()
-        create_topics(Settings(bootstrap_servers=self.cluster.bootstrap), frozenset({*CODES, STRANGER}))
+        settings = Settings(bootstrap_servers=self.cluster.bootstrap, directory=self.directory)
+        create_topics(settings, frozenset({*CODES, STRANGER}))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KUAYU_")} | {
             "KUAYU_BOOTSTRAP_SERVERS": ",".join(f"127.0.0.1:{port}" for port in self.proxy.ports),
             "KUAYU_DRIVER": self._driver,
+            "KUAYU_DIRECTORY": str(self.directory),
         }
         for code in CODES:
             self.nodes[code] = Node(code, self.folder, self.stores.url(code), environment)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from jurisdictions import load_directory
+from jurisdictions import Stage, load_directory
 from kuayu.audit import Kind, Report, audit
 from kuayu.topology import DirectoryTopology
 from schemas import load_catalogue
@@ -53,6 +53,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     driver: str
     database: str
     seconds: float = 0.0
+    partitions: dict[str, dict[Stage, int]] = {}
+    """Of the inboxes, by jurisdiction and stage."""
     faults: dict[str, Fault] = {}
     order: list[str] = []
     not_possible_here: dict[str, str] = {}
@@ -123,8 +125,10 @@ def run(
     begun = time.monotonic()
     chance = Random(outcome.seed)
     with Region(folder, outcome.driver, outcome.database, outcome.seed) as region:
+        outcome.partitions = region.partitions
         load = Load(region.nodes, rate, outcome.seed)
-        forger = Forger(DirectoryTopology(load_directory(), load_catalogue()), Random(outcome.seed))
+        topology = DirectoryTopology(load_directory(region.directory), load_catalogue())
+        forger = Forger(topology, Random(outcome.seed))
         scene = Scene(region, load, Wire(region), forger, chance)
         stalls = Stalls(list(region.nodes.values()))
         with load.running():
@@ -148,7 +152,8 @@ def run(
         region.stop_nodes()
         ledgers = {code: node.ledger for code, node in region.nodes.items()}
         accepted = set(load.book.cases) if not load.in_hand else None
-        _judge(outcome, audit(ledgers, bootstrap=region.cluster.bootstrap, accepted=accepted))
+        bootstrap = region.cluster.bootstrap
+        _judge(outcome, audit(ledgers, bootstrap=bootstrap, accepted=accepted, directory=region.directory))
     outcome.seconds = round(time.monotonic() - begun, 1)
 
 
@@ -232,6 +237,8 @@ def _judge(outcome: Outcome, report: Report) -> None:
 def tell(outcome: Outcome) -> None:
     """Print the summary."""
     print(f"seed {outcome.seed}, {outcome.driver}, {outcome.database}: {outcome.seconds:.0f} s")
+    for code, counts in outcome.partitions.items():
+        print(f"  partitions of {code}: {', '.join(f'{stage} {count}' for stage, count in counts.items())}")
     for kind, fault in sorted(outcome.faults.items()):
         print(f"  {kind:24} {fault.survived} of {fault.injected} survived, back in {fault.recovery_s} s")
     for kind, why in outcome.not_possible_here.items():
