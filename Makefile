@@ -37,7 +37,7 @@ demo: $(READY)
 	@$(BIN)/kuayu demo $(if $(CASES),--cases $(CASES)) $(if $(LOG),--log $(LOG)) $(ARGS)
 
 test: $(READY)
-	$(PYTEST) -m "not long" --cov --cov-report=term $(ARGS)
+	$(PYTEST) -m "not long" $(ARGS)
 
 # Short forms of chaos and soak, and whole regions once more: what would make the tests above too long.
 long: $(READY)
@@ -60,6 +60,7 @@ chaos: $(READY)
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(DB),--db $(DB)) \
 		$(if $(DURATION),--duration $(DURATION)) $(if $(DRIVER),--driver $(DRIVER)) $(ARGS)
 
+# Twice as long as without; every CI run shows it.
 coverage: $(READY)
 	$(PYTEST) --cov --cov-report=html $(ARGS)
 	@echo "See htmlcov/index.html"

@@ -253,8 +253,7 @@ class Region:
         self.proxy.start(self.cluster.behind)
         self._stack.callback(self.cluster.stop)
         self.cluster.start()
-        settings = Settings(bootstrap_servers=self.cluster.bootstrap, directory=self.directory)
-        create_topics(settings, frozenset({*CODES, STRANGER}))
+        self.create_topics(frozenset({*CODES, STRANGER}))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KUAYU_")} | {
             "KUAYU_BOOTSTRAP_SERVERS": ",".join(f"127.0.0.1:{port}" for port in self.proxy.ports),
             "KUAYU_DRIVER": self._driver,
@@ -271,6 +270,10 @@ class Region:
         keeper.start()
         self._stack.callback(keeper.join, 10)
         self._stack.callback(self._closing.set)
+
+    def create_topics(self, codes: frozenset[str]) -> None:
+        """Make those topics of these jurisdictions that are not there."""
+        create_topics(Settings(bootstrap_servers=self.cluster.bootstrap, directory=self.directory), codes)
 
     def _keep_up(self) -> None:
         """Start what ended by itself again, as any service manager does."""

@@ -17,8 +17,6 @@ from bus import envelope as env
 from bus.envelope import Envelope, LaneName
 from bus.transport import Outbound, Producer, Record, RetriableError, TopicPartition, TransportError
 from bus.transport.kafka_client import DIRECT
-from kuayu.node import create_topics
-from kuayu.settings import Settings
 from kuayu.topology import DirectoryTopology
 from schemas import Codec, Schema, load_schemas, schema_id
 from schemas.models import FormField, SupplementProvided
@@ -110,9 +108,7 @@ class Wire:
         with self.admin() as admin:
             admin.delete_topics([topic])
             until(lambda: topic not in admin.list_topics(), f"{topic} is deleted")
-        code = topic.rpartition(".")[2]
-        settings = Settings(bootstrap_servers=self._region.cluster.bootstrap)
-        create_topics(settings, frozenset({code}))
+        self._region.create_topics(frozenset({topic.rpartition(".")[2]}))
 
     def fence(self, topic: str) -> int:
         """Write under the producer ids of all who write to a topic, with a higher epoch: the broker refuses theirs.
