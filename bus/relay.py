@@ -170,11 +170,12 @@ class Relay:
         Raises:
             RetriableError: there is no way to the broker now.
         """
+        now = self._clock.now()
         if self._reconnect:
             self._reconnect = False
             self.close()
+            self._give_up(now)
         producer = self._producer
-        now = self._clock.now()
         worked = self._telling.send(producer)
         with self._lock:
             senders = [self._senders[name] for name in self._active]
@@ -195,6 +196,17 @@ class Relay:
             with self._lock:
                 self._lock.wait(min(timeout, ACK_WAIT) if waiting else timeout)
         return worked
+
+    def _give_up(self, now: datetime) -> None:
+        """What a producer that is gone never told of may have been written or not: it is sent again."""
+        with self._lock:
+            senders = list(self._senders.values())
+        for sender in senders:
+            self._settle(sender, now)
+            if sender.outstanding:
+                sender.results, sender.outstanding = deque(), 0
+                with self._lock:
+                    self._restart(sender, min(sender.acknowledged + 1, sender.next))
 
     def _settle(self, sender: LaneSender, now: datetime) -> None:
         """Move the cursor over what is acknowledged in order; after a failure, go back to the first that is not."""

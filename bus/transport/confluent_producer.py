@@ -117,9 +117,15 @@ class ConfluentProducer:
             done(RetriableError("given up; it may have been written"))
 
     def _report(self, number: int, error: Any, _message: Any) -> None:
-        done = self._waiting.pop(number, None)
-        if done is not None:
-            done(None if error is None else _reason(error))
+        """Whoever waits is told here, or still waits: a fatal error may strike at any call, and each is reported once."""
+        done = self._waiting.get(number)
+        if done is None:
+            return
+        outcome = None if error is None else _reason(error)
+        try:
+            done(outcome)
+        finally:
+            del self._waiting[number]
 
 
 def _reason(error: Any) -> TransportError:

@@ -3,12 +3,20 @@
 from collections import Counter
 from contextlib import suppress
 from time import monotonic, time_ns
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPlace
 
-from bus.transport import Outbound, RetriableError, TopicSpec, TransportError, open_transport
+from bus.transport import (
+    Outbound,
+    RetriableError,
+    TopicSpec,
+    TransportError,
+    confluent_producer,
+    open_transport,
+)
 from bus.transport.kafka_client import DIRECT
 from tests.chaos.wire import write_as
 from tests.running import PATIENCE
@@ -18,6 +26,31 @@ pytestmark = pytest.mark.broker
 
 @pytest.mark.parametrize("driver", ["kafka-python", "confluent"])
 def test_a_fenced_producer_tells_once_and_goes_on(driver: str, bootstrap: str) -> None:
+    told, sent = fence(driver, bootstrap)
+    assert told == Counter(range(sent))
+
+
+def test_a_fatal_error_that_strikes_within_a_report_loses_none(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does once in some thirty times: confluent-kafka calls back with Python's error already set."""
+    reason = confluent_producer._reason
+    struck: list[Any] = []
+
+    def strike(error: Any) -> TransportError:
+        if not struck:
+            struck.append(error)
+            raise SystemError("returned a result with an exception set")
+        return reason(error)
+
+    monkeypatch.setattr(confluent_producer, "_reason", strike)
+    told, sent = fence("confluent", bootstrap)
+    assert struck
+    assert told == Counter(range(sent))
+
+
+def fence(driver: str, bootstrap: str) -> tuple[Counter[int], int]:
+    """Fence a producer that is in use until it has written again: how often each send was told of, and their number."""
     topic = f"fenced-{time_ns()}"
     transport = open_transport(driver, bootstrap)
     transport.ensure_topics([TopicSpec(topic, 1)])
@@ -59,4 +92,4 @@ def test_a_fenced_producer_tells_once_and_goes_on(driver: str, bootstrap: str) -
         producer.flush(2)
     producer.close()
     transport.close()
-    assert told == Counter(range(sent))
+    return told, sent

@@ -11,8 +11,9 @@ import pytest
 
 from bus import Unavailable
 from bus.receiving import Garbage
-from bus.transport import MemoryTransport, Record, TopicSpec
-from bus.transport.memory import MemoryConsumer
+from bus.transport import MemoryTransport, Outbound, Record, RetriableError, TopicSpec
+from bus.transport.base import Done
+from bus.transport.memory import MemoryConsumer, MemoryProducer
 from bus.watch import REPAIR_AT_MOST, STUCK, Watch
 from tests.running import PATIENCE, eventually
 from tests.unit.bus.toys import PARTITIONS
@@ -184,6 +185,50 @@ def test_a_relay_that_hears_of_nothing_gets_a_new_producer(pair: Any) -> None:
     assert "duplicate" in pair.answer.observed.outcomes
     watched.wait(1)
     assert watched.watch.readings.relay_stuck == 0
+
+
+class Forgetful(MemoryProducer):
+    """Writes nothing: the first record fails, and of the others it never tells."""
+
+    failed = False
+
+    def send(self, record: Outbound, done: Done) -> None:
+        if not self.failed:
+            self.failed = True
+            done(RetriableError(f"{record.topic}: not now"))
+
+
+class Forgetting(MemoryTransport):
+    """Its first producer is a forgetful one."""
+
+    forgot = False
+
+    def producer(self, client: str) -> MemoryProducer:
+        if self.forgot:
+            return super().producer(client)
+        self.forgot = True
+        return Forgetful(self.broker)
+
+
+def test_what_a_producer_never_told_of_is_sent_again_by_the_next(pair: Any) -> None:
+    transport = Forgetting(pair.broker)
+    pair.ask.reach_broker = lambda: transport
+    pair.ask.restart()
+    watched = Watched(pair.ask)
+    watched.wait(STUCK)
+    for _ in range(2):
+        pair.ask.act("case-1")
+    pair.settle()
+    watched.wait(1)
+    watched.wait(STUCK)
+    assert watched.alarms("relay_stuck") == 1
+    assert pair.answer.notes("case-1") == ()
+    pair.ask.act("case-1")
+    pair.settle()
+    pair.clock.move(seconds=1)  # the lane's own pause after the failure
+    pair.settle()
+    assert pair.answer.notes("case-1") == ("0", "0", "0")
+    assert not any(map(any, pair.ask.engine.relay.backlog().values()))
 
 
 def test_nothing_is_repaired_while_the_broker_is_away(pair: Any) -> None:
