@@ -1,6 +1,6 @@
 """Encoders: from a model, or from plain data, straight to Avro's binary encoding; compiled once for each schema.
 
-One function a record, which appends to a list of bytes; all that follows each other without a loop or a call is one tuple.
+One function a record within another, which appends to a list of bytes; all that follows each other without a loop or a call is one tuple.
 Every value is checked on the way. What does not fit raises any exception: `misfit` then says which field it is.
 """
 
@@ -42,10 +42,14 @@ def encoder(normal: Json, classes: Classes | None = None, head: bytes = b"") -> 
     code = Code(**_SCOPE)
     writer = _Writer(types, code, classes)
     for full, node in types.named.items():
-        if node["type"] == "record":
+        if node["type"] == "record" and full != types.root:
             writer.record(full, node)
-    with code.block("def encode(value):"):
-        code.line(f"out = [{head!r}]", f"{writer.function(types.root)}(out, value)", "return join(out)")
+    with code.block("def encode(r):"):
+        code.line(f"out = [{head!r}]")
+        writer.fields(types.root, types.named[types.root])
+        code.line("return join(out)")
+    if writer.calls(types.root):  # it is somewhere within itself
+        writer.record(types.root, types.named[types.root])
     return code.build("encode", f"encoder of {types.root}")  # type: ignore[no-any-return]
 
 
@@ -64,22 +68,31 @@ class _Writer:
             self._functions[full] = self._code.name(f"write_{class_name(full)}")
         return self._functions[full]
 
+    def calls(self, full: str) -> bool:
+        """Whether the function that writes this record was named."""
+        return full in self._functions
+
     def record(self, full: str, node: Json) -> None:
+        """Write the function of this record."""
         with self._code.block(f"def {self.function(full)}(out, r):"):
-            if self._classes is not None:
-                self._code.line(
-                    f"if type(r) is not {self._code.constant('class', self._classes[class_name(full)])}:",
-                    "    wrong(r)",
-                )
-            else:
-                names = self._code.constant("names", frozenset(field["name"] for field in node["fields"]))
-                self._code.line(
-                    "if type(r) is not dict and not isinstance(r, Mapping) or not r.keys() <= " + names + ":",
-                    "    wrong(r)",
-                )
-            for field in node["fields"]:
-                self._value(field["type"], self._access(field))
-            self._flush()
+            self.fields(full, node)
+
+    def fields(self, full: str, node: Json) -> None:
+        """Write what checks the record `r` and puts its fields into `out`."""
+        if self._classes is not None:
+            self._code.line(
+                f"if type(r) is not {self._code.constant('class', self._classes[class_name(full)])}:",
+                "    wrong(r)",
+            )
+        else:
+            names = self._code.constant("names", frozenset(field["name"] for field in node["fields"]))
+            self._code.line(
+                "if type(r) is not dict and not isinstance(r, Mapping) or not r.keys() <= " + names + ":",
+                "    wrong(r)",
+            )
+        for field in node["fields"]:
+            self._value(field["type"], self._access(field))
+        self._flush()
 
     def _access(self, field: Json) -> str:
         if self._classes is not None:

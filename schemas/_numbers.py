@@ -22,6 +22,11 @@ _MORE = 0x80
 _LONG_BITS = 64
 _PLACES = tuple(1 << shift for shift in range(0, _LONG_BITS, 7))
 """What the seven bits of each byte are worth, the first one first; ten bytes hold 64 bits."""
+_LOW = 1 << 13
+"""What the first two bytes of a longer number tell apart: fourteen bits, of which one is the sign."""
+_FIRST_TWO = tuple(bytes([number << 1 & 127 | 128, number >> 6 | 128]) for number in range(_LOW))
+"""Of a positive number, by the rest that `_LOW` leaves."""
+_BYTE = tuple(bytes([number]) for number in range(256))
 
 
 def varint(number: int) -> bytes:
@@ -46,11 +51,12 @@ class Numbers(dict[int, bytes]):
         super().__init__({number: self[number] for number in range(-64, 1024)})
 
     def __missing__(self, number: int) -> bytes:
-        if 1 << 13 <= number < 1 << 27:  # three or four bytes, as the numbers of many rows: written in one go
-            first, second, third = number << 1 & 127 | 128, number >> 6 & 127 | 128, number >> 13
-            if third < _MORE:
-                return self._prefix + _THREE(first, second, third)
-            return self._prefix + _FOUR(first, second, third & 127 | 128, third >> 7)
+        if (
+            _LOW <= number < 1 << 27
+        ):  # three or four bytes, as the numbers of many rows: put together from kept ones
+            rest = number // _LOW
+            last = _BYTE[rest] if rest < _MORE else _BYTE[rest & 127 | 128] + _BYTE[rest >> 7]
+            return self._prefix + _FIRST_TWO[number % _LOW] + last
         if not -self._limit <= number < self._limit:
             raise OverflowError("a number beyond its range")
         return self._prefix + varint(number << 1 if number >= 0 else ~(number << 1))
@@ -66,18 +72,6 @@ PRESENT_LONG = Numbers(64, PRESENT)
 
 def instant_bytes(at: datetime) -> bytes:
     """A `timestamp-millis`: an aware time of whole milliseconds."""
-    if at.tzinfo is not UTC:  # in other zones two times may be equal and not the same instant (PEP 495)
-        return _instant_bytes(at)
-    found = _written.get(at)
-    if found is None:
-        found = _instant_bytes(at)
-        if len(_written) >= _KEPT:
-            _written.clear()
-        _written[at] = found
-    return found
-
-
-def _instant_bytes(at: datetime) -> bytes:
     since = at - EPOCH
     millis, finer = divmod(since.microseconds, 1000)
     if finer:
@@ -195,22 +189,16 @@ def read_instant(data: bytes, at: int) -> tuple[datetime, int]:
 
 _SIX_BYTES = 6
 """Of every instant from July 1970 to 2039: two for the milliseconds within a span, and four for the span."""
-_SPAN = 1 << 13
+_SPAN = _LOW
 """Milliseconds. What happens now lies in few spans, and so does what is due: on one day at one instant."""
 _KEPT = 1024
 SPANS: dict[bytes, datetime] = {}
 """By the last four bytes of an instant, where its span begins; those of late."""
 BEHIND: dict[bytes, timedelta] = {}
 """By the first two, how far behind that."""
-_written: dict[datetime, bytes] = {}
-"""Instants written of late: an event often tells one instant several times."""
 _written_spans: dict[int, bytes] = {}
 """The last four bytes of instants by the number of their span; those of late."""
-_FIRST_TWO = tuple(bytes([number << 1 & 127 | 128, number >> 6 | 128]) for number in range(_SPAN))
-"""The first two, by the milliseconds within the span."""
 
 _REAL = frozenset({int, float})
 _FLOAT = struct.Struct("<f")
 _DOUBLE = struct.Struct("<d")
-_THREE = struct.Struct("3B").pack
-_FOUR = struct.Struct("4B").pack
