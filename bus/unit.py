@@ -30,7 +30,7 @@ from bus.transport import Record, TopicPartition
 
 CASES_CACHED = 6_000
 """Those that were last looked at: a case is asked for again within seconds, or only after days. At 2 to 4 kB each; with
-4,000 under way, a cache of 2,500 cost a tenth of all CPU."""
+4,000 under way, a cache of 2,500 costs up to a tenth of all CPU."""
 HASHES_CACHED = 20_000
 QUARANTINE_SAMPLE = 256
 """Bytes of a quarantined record that are kept."""

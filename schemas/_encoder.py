@@ -1,7 +1,7 @@
 """Encoders: from a model, or from plain data, straight to Avro's binary encoding; compiled once for each schema.
 
-One function a record within another, which appends to a list of bytes; all that follows each other without a loop or a call is one tuple.
-Every value is checked on the way. What does not fit raises any exception: `misfit` then says which field it is.
+One function for each record within another, which appends to a list of bytes; all that follows each other without a loop
+or a call is one tuple. Every value is checked on the way. What does not fit raises any exception: `misfit` then says which field it is.
 """
 
 from collections.abc import Callable, Mapping

@@ -51,9 +51,8 @@ class Numbers(dict[int, bytes]):
         super().__init__({number: self[number] for number in range(-64, 1024)})
 
     def __missing__(self, number: int) -> bytes:
-        if (
-            _LOW <= number < 1 << 27
-        ):  # three or four bytes, as the numbers of many rows: put together from kept ones
+        if _LOW <= number < 1 << 27:
+            # Three or four bytes, as the numbers of many rows have: put together from kept ones.
             rest = number // _LOW
             last = _BYTE[rest] if rest < _MORE else _BYTE[rest & 127 | 128] + _BYTE[rest >> 7]
             return self._prefix + _FIRST_TWO[number % _LOW] + last
