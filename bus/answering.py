@@ -126,7 +126,7 @@ class Answering:
         books = self._books
         keys = [(True, name) for name in sorted(books.opening)]
         if books.restoring:
-            handlers = books.handlers.values()
+            handlers = books.records.handlers.values()
             names = (n for h in handlers for n in self._application.sending.lanes_from(h.stage, h.code))
             keys += [(True, name) for name in names if (True, name) not in books.lanes]
             keys += [key for key, lane in books.lanes.items() if not lane.outward]

@@ -103,7 +103,7 @@ class Application:
         """A timer takes effect at its due instant, whenever that is noticed (law 8)."""
         case = unit.case(stream, subject)
         held = unit.held_rows(stream, subject)
-        if case is None or (kind, due) not in case.timers or not may_act(held):
+        if case is None or (kind, due) not in case.view.timers or not may_act(held):
             return
         message = Message(
             kind="timer",

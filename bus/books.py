@@ -1,15 +1,15 @@
 """The books: what the ledger says, kept in memory by its one writer. They change only after a commit."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from bus.ledger import Entry, Head, Ledger, among, instant, tables
-from bus.protocols import Handler, View
+from bus.ledger import Entry, Head, Ledger, answers, histories, instant, tables
+from bus.records import Case, Records
 from bus.transport import TopicPartition
 
 
@@ -62,18 +62,6 @@ class Incarnation(NamedTuple):
     at: datetime
     settled: bool
     """Whether all that was said is known again; until then nothing is decided."""
-
-
-class Case(msgspec.Struct, frozen=True, gc=False):
-    """A case as the writer holds it."""
-
-    version: int
-    state: Any
-    view: View
-
-    @property
-    def timers(self) -> Sequence[tuple[str, datetime]]:
-        return self.view.timers
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -131,12 +119,10 @@ LaneKey = tuple[bool, str]
 class Books:
     """What the ledger says, kept in memory by its one writer."""
 
-    def __init__(
-        self, ledger: Ledger, head: Head, handlers: Mapping[str, Handler], version: str = ""
-    ) -> None:
+    def __init__(self, ledger: Ledger, head: Head, records: Records, version: str = "") -> None:
         self.ledger = ledger
         self.head = head
-        self.handlers = handlers
+        self.records = records
         self.version = version
         """Of the program, its contracts and its directory: what decides how an event is judged."""
         self.lanes: dict[LaneKey, Lane] = {}
@@ -235,21 +221,16 @@ class Books:
         with self.ledger.own() as connection:
             for stream, subjects in wanted.items():
                 self._fetch_cases(connection, stream, subjects)
-            table = tables.answer
             return {
                 (row[0], row[1]): Answered(*row[2:])
                 for caller, asked in by_caller.items()
-                for row in among(connection, table, table.columns.keys(), (caller,), asked)
+                for row in answers(connection, caller, asked)
             }
 
     def _fetch_cases(self, connection: Connection, stream: str, subjects: Sequence[str]) -> None:
-        found = among(connection, tables.case, ("subject", "version", "state"), (stream,), subjects)
-        handler = self.handlers[stream]
-        cases: dict[CaseKey, Case | None] = dict.fromkeys((stream, subject) for subject in subjects)
-        for subject, version, blob in found:
-            state = msgspec.msgpack.decode(blob, type=handler.state_type)
-            cases[stream, subject] = Case(version, state, handler.view(state))
-        self.cases.update(cases)  # all of them or none: one that can't be read must not seem to be absent
+        # All of them or none: one that can't be folded must not seem to be absent.
+        found = self.records.cases(stream, histories(connection, stream, subjects))
+        self.cases.update({(stream, subject): found.get(subject) for subject in subjects})
 
     def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:
         """What is not simply applied within these numbers of a lane."""

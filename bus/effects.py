@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from bus import envelope as env
-from bus.books import Case, HeldRow
+from bus.books import HeldRow
 from bus.holding import ADOPTED, stored, unhold
 from bus.ledger import Entry, milliseconds
 from bus.protocols import Change, Decision, Handler, Message
-from bus.records import Records
+from bus.records import Case, Records
 from bus.sending import Sending
 from bus.unit import Unit, local_entry
 

@@ -22,7 +22,7 @@ from bus.ledger import Ledger
 from bus.mending import Mending
 from bus.protocols import Clock, Handler, Intake, Observer, Projection, SchemaSource, Topology
 from bus.receiving import Reader
-from bus.records import Records
+from bus.records import Case, Records
 from bus.relay import Relay
 from bus.retrying import Retrying
 from bus.sending import Sending
@@ -72,9 +72,9 @@ class Engine:
         by_topic = {intake.topic: intake for intake in intakes}
         codec = Codec(schemas)
         self.ledger = ledger
-        self.books = Books(ledger, ledger.claim(), by_stream, version)
-        self.topology = topology
         self.records = Records(by_stream, codec)
+        self.books = Books(ledger, ledger.claim(), self.records, version)
+        self.topology = topology
         self.application = Application(Effects(by_stream, self.records, Sending(codec, topology)))
         self._transport = transport
         self._client = client
@@ -108,6 +108,10 @@ class Engine:
         )
         self.failure: BaseException | None = None
         """Why the engine stopped by itself; None while it runs or when it was stopped."""
+
+    def case(self, stream: str, subject: str) -> Case | None:
+        """A case as the ledger has it now; from any thread."""
+        return self.records.cases(stream, self.ledger.history(subject)).get(subject)
 
     def start(self) -> None:
         """Run writer, relay and inbox, each in a thread of its own."""

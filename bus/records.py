@@ -1,6 +1,6 @@
 """Reading the log again: what a row's bytes mean. Nothing here decides anything (law 6)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -9,11 +9,21 @@ from msgspec.structs import replace
 from bus import envelope as env
 from bus.envelope import Envelope, LaneName
 from bus.ledger import Entry, Kind, instant
-from bus.protocols import Handler, HandOverRefused, Message, MessageKind
+from bus.ledger.stubs import is_stub
+from bus.protocols import Handler, HandOverRefused, Message, MessageKind, View
 from schemas import BadPayload, Codec
 
 TIMER = "timer"
 """Who acts when a timer takes effect."""
+
+
+class Case(msgspec.Struct, frozen=True, gc=False):
+    """A case as one stream sees it: what its rows make."""
+
+    version: int
+    """The last row that had an effect on it."""
+    state: Any
+    view: View
 
 
 class Records:
@@ -49,6 +59,23 @@ class Records:
         """The stored facts of a row."""
         return self._facts[entry.stream].decode(entry.facts) if entry.facts else ()
 
+    def fold(self, entry: Entry, state: Any) -> Any:
+        """The state of its case after a row that had an effect."""
+        handler = self.handlers[entry.stream]
+        for fact in self.facts(entry):
+            state = handler.evolve(state, fact)
+        return state
+
+    def cases(self, stream: str, entries: Iterable[Entry]) -> dict[str, Case]:
+        """The cases of a stream that these rows make; all rows of each case, in order."""
+        folded: dict[str, tuple[int, Any]] = {}
+        for entry in filter(had_effect, entries):
+            if entry.stream == stream:
+                _, state = folded.get(entry.subject, (0, None))
+                folded[entry.subject] = (entry.row, self.fold(entry, state))
+        view = self.handlers[stream].view
+        return {subject: Case(row, state, view(state)) for subject, (row, state) in folded.items()}
+
     def message(self, entry: Entry, origin: Entry) -> Message:
         """The message that made a row, as it was the first time; `origin` is the row it settles, or itself."""
         if origin.kind is Kind.IN:
@@ -77,6 +104,11 @@ class Records:
             acted_at=instant(entry.acted_ms),
             recorded_at=instant(entry.recorded_ms),
         )
+
+
+def had_effect(entry: Entry) -> bool:
+    """Whether a row changed its case, and has not gone to an archive."""
+    return entry.kind is not Kind.OUT and entry.outcome == "applied" and not is_stub(entry)
 
 
 def event_message(envelope: Envelope, data: Any) -> Message:

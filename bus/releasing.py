@@ -5,14 +5,14 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from bus import envelope as env
-from bus.books import Case, ExceptionRow, HeldRow
+from bus.books import ExceptionRow, HeldRow
 from bus.effects import Effects
 from bus.envelope import Envelope
 from bus.failures import why_held
 from bus.holding import ADOPTED, LOCAL_AWAITS, ORDER_AWAITS, Tried, hold_on, stored, unhold
 from bus.ledger import Entry, Kind
 from bus.protocols import Decision, Message
-from bus.records import event_message
+from bus.records import Case, event_message
 from bus.unit import Unit
 
 

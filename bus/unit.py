@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from msgspec.structs import astuple, replace
 from sqlalchemy import Connection, delete, tuple_, update
 
 from bus.books import (
     Answered,
     Books,
-    Case,
     CaseKey,
     ExceptionRow,
     HeldRow,
@@ -26,11 +24,12 @@ from bus.books import (
 )
 from bus.ledger import Entry, Kind, milliseconds, tables, upsert
 from bus.protocols import Change, Projection, Received
+from bus.records import Case
 from bus.transport import Record, TopicPartition
 
 CASES_CACHED = 6_000
-"""Those that were last looked at: a case is asked for again within seconds, or only after days. At 2 to 4 kB each; with
-4,000 under way, a cache of 2,500 costs up to a tenth of all CPU."""
+"""Those that were last looked at and have not ended: a case is asked for again within seconds, or only after days. At 2 to
+4 kB each; with 4,000 under way, a cache of 2,500 costs up to a tenth of all CPU."""
 HASHES_CACHED = 20_000
 QUARANTINE_SAMPLE = 256
 """Bytes of a quarantined record that are kept."""
@@ -39,7 +38,6 @@ QUARANTINE_KEPT = 10_000
 
 
 _GONE: Any = object()
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Unit:
@@ -282,9 +280,12 @@ class Unit:
             books.excepted[lane_id] = max(number, books.excepted.get(lane_id, 0))
         books.quarantined += len(self.quarantine)
         for case_key, case in self.cases.items():
-            books.cases[case_key] = case
-            books.cases.move_to_end(case_key)
-            for _, due in case.timers:
+            if case.view.open:
+                books.cases[case_key] = case
+                books.cases.move_to_end(case_key)
+            else:
+                books.cases.pop(case_key, None)
+            for _, due in case.view.timers:
                 if books.next_due is None or due < books.next_due:
                     books.next_due = due
         out = Kind.OUT
@@ -335,12 +336,13 @@ class Unit:
         rows, stale, timers = [], [], []
         for (stream, subject), case in self.cases.items():
             view = case.view
-            rows.append((stream, subject, case.version, view.status, view.open, _encode(case.state)))
+            rows.append((stream, subject, case.version, view.status, view.open))
             before = self.books.cases.get((stream, subject))
-            if case.timers != (before.timers if before else ()):
-                if before and before.timers:
+            rang = before.view.timers if before else ()
+            if view.timers != rang:
+                if rang:
                     stale.append((stream, subject))
-                timers += [(stream, subject, kind, milliseconds(due)) for kind, due in case.timers]
+                timers += [(stream, subject, kind, milliseconds(due)) for kind, due in view.timers]
         upsert(connection, tables.case, rows)
         timer = tables.timer
         for chunk in _chunks(stale):

@@ -13,7 +13,7 @@ from bus.ledger import Entry, Head, Kind, Ledger, merkle, milliseconds, tables, 
 from bus.ledger.entry import decode
 from bus.ledger.stubs import is_stub, leaf
 from bus.protocols import Change, Projection
-from bus.records import Records
+from bus.records import Records, had_effect
 
 ROWS_AT_ONCE = 1_000
 
@@ -46,16 +46,13 @@ def rebuild(ledger: Ledger, records: Records, projections: Sequence[Projection])
             states: dict[str, tuple[int, Any]] = {}
             changes: list[Change] = []
             rows = {entry.row: entry for entry in entries}
-            for entry in entries:
-                facts = records.facts(entry)
-                if entry.kind is not Kind.OUT and entry.outcome == "applied" and not is_stub(entry):
-                    _, before = states.get(entry.stream, (0, None))
-                    states[entry.stream] = (entry.row, _fold(records, entry, states))
-                    message = records.message(entry, rows.get(entry.cause, entry))
-                    changes.append(
-                        Change(entry.row, entry.stream, message, facts, before, states[entry.stream][1])
-                    )
-                    folded += 1
+            for entry in filter(had_effect, entries):
+                _, before = states.get(entry.stream, (0, None))
+                state = records.fold(entry, before)
+                states[entry.stream] = (entry.row, state)
+                message = records.message(entry, rows.get(entry.cause, entry))
+                changes.append(Change(entry.row, entry.stream, message, records.facts(entry), before, state))
+                folded += 1
             for projection in projections:
                 if changes:
                     projection.apply(connection, changes)
@@ -68,17 +65,9 @@ def _write(
 ) -> None:
     for stream, (version, state) in states.items():
         view = records.handlers[stream].view(state)
-        encoded = msgspec.msgpack.encode(state)
-        upsert(connection, tables.case, [(stream, subject, version, view.status, view.open, encoded)])
+        upsert(connection, tables.case, [(stream, subject, version, view.status, view.open)])
         timers = [(stream, subject, kind, milliseconds(due)) for kind, due in view.timers]
         upsert(connection, tables.timer, timers)
-
-
-def _fold(records: Records, entry: Entry, states: Mapping[str, tuple[int, Any]]) -> Any:
-    _, state = states.get(entry.stream, (0, None))
-    for fact in records.facts(entry):
-        state = records.handlers[entry.stream].evolve(state, fact)
-    return state
 
 
 def _chain(connection: Connection, say: Say) -> None:
@@ -175,12 +164,12 @@ def _cases(connection: Connection, records: Records, say: Say) -> None:
     for entries in _by_case(connection):
         subject = entries[0].subject
         states: dict[str, tuple[int, Any]] = {}
-        for entry in entries:
-            unknown = entry.stream not in records.handlers
-            if entry.kind is Kind.OUT or entry.outcome != "applied" or unknown or is_stub(entry):
+        for entry in filter(had_effect, entries):
+            if entry.stream not in records.handlers:
                 continue
+            _, state = states.get(entry.stream, (0, None))
             try:
-                states[entry.stream] = (entry.row, _fold(records, entry, states))
+                states[entry.stream] = (entry.row, records.fold(entry, state))
             except Exception as error:  # noqa: BLE001 - whatever a damaged history makes of it
                 say(f"{entry.stream} {subject}: row {entry.row} can't be folded: {type(error).__name__}")
         seen += len(states)
@@ -190,7 +179,7 @@ def _cases(connection: Connection, records: Records, say: Say) -> None:
                 select(table).where(table.c.stream == stream, table.c.subject == subject),
             ).one_or_none()
             view = records.handlers[stream].view(state)
-            due = (version, view.status, view.open, msgspec.msgpack.encode(state))
+            due = (version, view.status, view.open)
             if row is None or tuple(row[2:]) != due:
                 say(f"{stream} {subject}: the case is not what its rows say")
     stored = connection.execute(select(func.count()).select_from(tables.case)).scalar_one()

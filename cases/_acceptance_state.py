@@ -23,7 +23,7 @@ from schemas.models import (
 )
 
 
-class AcceptanceState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag=True):
+class AcceptanceState(Struct, frozen=True, gc=False, kw_only=True):
     """`holder` is the jurisdiction whose review stage holds the case; `taken` is False once that stage has refused it.
 
     `supplement` is what the applicant has still to hand in; `collection_code` what he fetches the result with.

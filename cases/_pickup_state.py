@@ -12,7 +12,7 @@ from cases.phases import Phase
 from schemas.models import CertificateIssued
 
 
-class PickupState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag=True):
+class PickupState(Struct, frozen=True, gc=False, kw_only=True):
     """`review` is the jurisdiction that issued the result; of the collection code only salt and hash are kept."""
 
     phase: Phase

@@ -27,7 +27,7 @@ from schemas.models import (
 )
 
 
-class ReviewState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag=True):
+class ReviewState(Struct, frozen=True, gc=False, kw_only=True):
     """`acceptance` is the jurisdiction that took the application; `former` the holder before this one.
 
     `duty_from` and `duty_due` are the last five-day duty, kept after acceptance; `holder` is who holds the case now,

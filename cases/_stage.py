@@ -77,7 +77,6 @@ class Stage(ABC):
     """One stage of the jurisdiction `code`, judging by `directory`. Pure, and shared by all threads."""
 
     stage: ClassVar[str]
-    state_type: ClassVar[Any]
     fact_type: ClassVar[Any]
     command_type: ClassVar[Any]
     rows: ClassVar[Table]

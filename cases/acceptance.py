@@ -266,7 +266,6 @@ class AcceptanceStage(Stage):
     """Acceptance of one jurisdiction."""
 
     stage = "acceptance"
-    state_type = AcceptanceState
     fact_type = facts.AcceptanceFact
     command_type = AcceptanceCommand
     rows = TABLE

@@ -176,7 +176,6 @@ class PickupStage(Stage):
     """Pickup of one jurisdiction."""
 
     stage = "pickup"
-    state_type = PickupState
     fact_type = facts.PickupFact
     command_type = commands.PickupCommand
     rows = TABLE

@@ -104,7 +104,6 @@ class ReviewStage(Stage):
     """Review of one jurisdiction."""
 
     stage = "review"
-    state_type = ReviewState
     fact_type = facts.ReviewFact
     command_type = ReviewCommand
     rows = TABLE

@@ -3,7 +3,6 @@
 import hashlib
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from bus import Answer, Clock, Command
@@ -80,14 +79,13 @@ def read(context: Context, caller: Caller, stage: Stage, case: str) -> Here:
             stage here.
     """
     check_works(caller, stage)
-    row = context.engine.ledger.case(stream(context, stage), case)
-    if row is not None:
+    found = context.engine.case(stream(context, stage), case)
+    if found is not None:
         kind: Any = handler(context, stage)
-        state: Any = msgspec.msgpack.decode(row.state, type=kind.state_type)
         if stage is not Stage.ACCEPTANCE or context.directory.lies_in(
-            state.file.accepting_office.jurisdiction, caller.jurisdiction
+            found.state.file.accepting_office.jurisdiction, caller.jurisdiction
         ):
-            return Here(case, stage, row.version, state, kind.task(state))
+            return Here(case, stage, found.version, found.state, kind.task(found.state))
     raise Problem(404, "unknown_case", "本环节没有此办件 / there is no such case at this stage")
 
 

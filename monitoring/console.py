@@ -48,7 +48,7 @@ def add(routes: APIRouter, context: Context, metrics: Metrics, clock: Clock) -> 
 def _streams(engine: Engine) -> list[tuple[str, int, list[tuple[tuple[str, str], int]]]]:
     """Each stream with its number of cases, and of those by the names of their statuses."""
     streams: dict[str, list[tuple[tuple[str, str], int]]] = {
-        name: [] for name in sorted(engine.books.handlers)
+        name: [] for name in sorted(engine.records.handlers)
     }
     for stream, status, count in reads.cases_by_status(engine):
         streams.setdefault(stream, []).append((_name(status), count))

@@ -29,8 +29,6 @@ from web import (
     trace,
 )
 
-_decode = msgspec.msgpack.Decoder(AcceptanceState).decode
-
 
 def _stream(context: Context) -> str:
     return f"{context.code}/acceptance"
@@ -43,11 +41,11 @@ def _seen(
 ) -> tuple[int, AcceptanceState]:
     """Version and state of a case, if it is one that this caller's place took in."""
     context: Context = request.app.state.context
-    row = context.engine.ledger.case(_stream(context), case_id) if case_id.isprintable() else None
-    if row is not None:
-        state = _decode(row.state)
+    found = context.engine.case(_stream(context), case_id) if case_id.isprintable() else None
+    if found is not None:
+        state: AcceptanceState = found.state
         if context.directory.lies_in(state.file.accepting_office.jurisdiction, caller.jurisdiction):
-            return row.version, state
+            return found.version, state
     raise Problem(404, "unknown_case", "本受理地没有此办件 / there is no such case here")
 
 

@@ -71,7 +71,7 @@ def describe(engine: Engine) -> str:
         "readings": engine.watch.readings,
         "alarms": list(observer.alarms) if isinstance(observer, Watching) else [],
     }
-    return f"{', '.join(books.handlers)}: " + ", ".join(
+    return f"{', '.join(engine.records.handlers)}: " + ", ".join(
         f"{name} {value}" for name, value in said.items() if value
     )
 

@@ -2,7 +2,17 @@
 
 from bus.ledger import merkle, tables
 from bus.ledger.entry import Entry, Kind
-from bus.ledger.store import CaseRow, Head, Ledger, among, find_case, instant, milliseconds, rows_of, upsert
+from bus.ledger.store import (
+    CaseRow,
+    Head,
+    Ledger,
+    answers,
+    histories,
+    instant,
+    milliseconds,
+    rows_of,
+    upsert,
+)
 
 __all__ = [
     "CaseRow",
@@ -10,8 +20,8 @@ __all__ = [
     "Head",
     "Kind",
     "Ledger",
-    "among",
-    "find_case",
+    "answers",
+    "histories",
     "instant",
     "merkle",
     "milliseconds",

@@ -49,14 +49,13 @@ class Head(NamedTuple):
 
 
 class CaseRow(NamedTuple):
-    """A case as one stream sees it."""
+    """What is kept beside the log of a case as one stream sees it; its state is what its rows make (`Records.cases`)."""
 
     stream: str
     subject: str
     version: int
     status: str
     open: bool
-    state: bytes
 
 
 @lru_cache(maxsize=1024)
@@ -213,7 +212,10 @@ class Ledger:
 
     def case(self, stream: str, subject: str) -> CaseRow | None:
         with self.read() as connection:
-            return find_case(connection, stream, subject)
+            row = connection.execute(
+                select(case).where(case.c.stream == stream, case.c.subject == subject),
+            ).one_or_none()
+        return CaseRow(*row) if row else None
 
     def entries(self, query: Select[Any]) -> list[Entry]:
         """Log entries by a query over `log.c.entry`."""
@@ -234,28 +236,28 @@ class Ledger:
             return list(connection.execute(select(lane).where(lane.c.outward == outward).order_by(lane.c.id)))
 
 
-def find_case(connection: Connection, stream: str, subject: str) -> CaseRow | None:
-    row = connection.execute(
-        select(case).where(case.c.stream == stream, case.c.subject == subject),
-    ).one_or_none()
-    return CaseRow(*row) if row else None
+def answers(connection: Connection, caller: str, keys: Sequence[str]) -> Sequence[Any]:
+    """The rows of what was answered to these idempotency keys of a caller (a few thousand at most)."""
+    query = "SELECT caller, key, digest, stream, subject, version FROM answer WHERE caller = {mark} AND key IN ({marks})"
+    return _among(connection, query, caller, keys)
 
 
-def among(
-    connection: Connection, table: Table, columns: Sequence[str], first: tuple[str], last: Sequence[str]
-) -> Sequence[Any]:
-    """The rows of a table whose primary key is `first` and one of `last` (a few thousand at most)."""
+def histories(connection: Connection, stream: str, subjects: Sequence[str]) -> list[Entry]:
+    """Every row of those of these cases that the stream knows (a few thousand at most); a case's rows in order."""
+    query = (
+        "SELECT log.entry FROM case_state JOIN log ON log.subject = case_state.subject "
+        "WHERE case_state.stream = {mark} AND case_state.subject IN ({marks}) ORDER BY log.subject, log.row"
+    )
+    return [decode(blob) for (blob,) in _among(connection, query, stream, subjects)]
+
+
+def _among(connection: Connection, query: str, first: str, last: Sequence[str]) -> Sequence[Any]:
+    """As text: SQLAlchemy would make up and compile the statement anew for each number of marks."""
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    keys = [column.name for column in table.primary_key]
     # Up to a power of two the last one is asked for again: so there are few statements for the drivers to prepare and keep.
     last = [*last, *[last[-1]] * ((1 << (len(last) - 1).bit_length()) - len(last))]
-    marks = ",".join([mark] * len(last))
-    query = (
-        f"SELECT {','.join(columns)} FROM {table.name} "  # noqa: S608 - names of our own tables
-        f"WHERE {keys[0]} = {mark} AND {keys[1]} IN ({marks})"
-    )
     with _cursor(connection) as cursor:
-        cursor.execute(query, (*first, *last))
+        cursor.execute(query.format(mark=mark, marks=",".join([mark] * len(last))), (first, *last))
         found: Sequence[Any] = cursor.fetchall()
     return found
 

@@ -113,7 +113,6 @@ case = Table(
     Column("version", BigInteger, nullable=False),
     Column("status", String, nullable=False),
     Column("open", Boolean, nullable=False),
-    Column("state", LargeBinary, nullable=False),
 )
 Index("case_status", case.c.stream, case.c.status)
 

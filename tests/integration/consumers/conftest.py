@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import msgspec
 import pytest
 from fastapi import FastAPI
 
@@ -165,9 +164,10 @@ class Region:
     def code_sent(self, case: str) -> str | None:
         """The collection code that the accepting office has for the applicant."""
 
-        row = self.here.engine.ledger.case(f"{GUANGZHOU}/acceptance", case)
-        assert row is not None
-        return msgspec.msgpack.decode(row.state, type=AcceptanceState).collection_code
+        found = self.here.engine.case(f"{GUANGZHOU}/acceptance", case)
+        assert found is not None
+        state: AcceptanceState = found.state
+        return state.collection_code
 
 
 @pytest.fixture

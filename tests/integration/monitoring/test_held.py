@@ -15,7 +15,7 @@ NAME = "张伟明"
 @pytest.fixture
 def broken(town: Any) -> Iterator[Any]:
     """Changsha's review stumbles over every event until it is mended."""
-    [review] = [h for h in town.changsha.engine.books.handlers.values() if h.stage == "review"]
+    [review] = [h for h in town.changsha.engine.records.handlers.values() if h.stage == "review"]
     patch = pytest.MonkeyPatch()
     patch.setattr(review, "decide", lambda _state, _message: 1 / 0)
     yield patch
@@ -39,7 +39,7 @@ def test_every_filter_and_act_works_on_postgresql(
     on_postgresql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town, operator = on_postgresql
-    [review] = [h for h in town.changsha.engine.books.handlers.values() if h.stage == "review"]
+    [review] = [h for h in town.changsha.engine.records.handlers.values() if h.stage == "review"]
     with monkeypatch.context() as broken:
         broken.setattr(review, "decide", lambda _state, _message: 1 / 0)
         for _ in range(3):

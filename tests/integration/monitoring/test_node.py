@@ -89,7 +89,7 @@ def test_open_handovers_count_until_a_receipt_closes_them(town: Any, client: htt
 def test_what_the_receiver_parked_stays_open_at_the_sender(
     town: Any, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [review] = [h for h in town.changsha.engine.books.handlers.values() if h.stage == "review"]
+    [review] = [h for h in town.changsha.engine.records.handlers.values() if h.stage == "review"]
     with monkeypatch.context() as broken:
         broken.setattr(review, "decide", lambda _state, _message: 1 / 0)
         case = town.hand_in()
@@ -125,7 +125,7 @@ def test_the_tally_adds_up(
     town.settle()
     town.hand_over(collected)
     town.settle()
-    [acceptance] = [h for h in town.zhuzhou.engine.books.handlers.values() if h.stage == "acceptance"]
+    [acceptance] = [h for h in town.zhuzhou.engine.records.handlers.values() if h.stage == "acceptance"]
     with monkeypatch.context() as broken:
         broken.setattr(acceptance, "decide", lambda _state, _message: 1 / 0)
         town.approve(parked)
@@ -263,7 +263,7 @@ class TestOperatorPage:
     def test_it_shows_what_is_wrong_and_no_bodies(
         self, town: Any, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        [acceptance] = [h for h in town.zhuzhou.engine.books.handlers.values() if h.stage == "acceptance"]
+        [acceptance] = [h for h in town.zhuzhou.engine.records.handlers.values() if h.stage == "acceptance"]
         case = town.hand_in()
         town.settle()
         with monkeypatch.context() as broken:

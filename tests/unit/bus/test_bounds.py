@@ -51,7 +51,7 @@ def add_history(node: Any) -> None:
         for table, columns, values in (
             ("log", "row, subject, lane, number, entry", f"n + 1000, 'past-' || (n / 4), {lane} + 1000, n, x'00'"),
             ("batch", "batch, first_row, last_row, root, chain, epoch, committed_at", "n + 1000, n, n, x'', x'', 1, n"),
-            ("case_state", "stream, subject, version, status, open, state", "'1/ask', 'past-' || n, n, 'noted', 0, x'80'"),
+            ("case_state", "stream, subject, version, status, open", "'1/ask', 'past-' || n, n, 'noted', 0"),
             ("answer", "caller, key, digest, stream, subject, version", "'hall', n, x'', '1/ask', 'past-' || n, n"),
             ("exception", "lane, number, status, code, reason, row", f"{lane}, n, 'refused', 'no', '', n"),
         ):  # fmt: skip

@@ -114,7 +114,7 @@ def test_a_case_that_can_not_be_read_is_parked_and_not_taken_for_a_new_one(pair:
     pair.ask.act("1-a")
     pair.settle()
     pair.answer.kill()
-    execute(pair.answer, "UPDATE case_state SET state = x'c1'")
+    execute(pair.answer, "UPDATE log SET entry = x'c1' WHERE subject = '1-a'")
     pair.answer.open()
     pair.ask.act("1-a")
     pair.ask.act("1-b")

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import delete, select
 
 from bus.ledger import tables
@@ -215,4 +214,4 @@ def _projections(node: Any) -> tuple[Any, ...]:
     with node.ledger.read() as connection:
         cases = connection.execute(select(tables.case).order_by(tables.case.c.subject)).all()
         timers = connection.execute(select(tables.timer).order_by(tables.timer.c.subject)).all()
-    return [(*row[:5], msgspec.msgpack.decode(row.state)) for row in cases], timers
+    return cases, timers, [node.notes(row.subject) for row in cases]

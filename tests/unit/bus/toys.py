@@ -110,7 +110,6 @@ class Seen(NamedTuple):
 class Stage:
     """Notes down what reaches a case; what it answers can be told beforehand through `rule`."""
 
-    state_type = State
     fact_type = Noted
     command_type = Send | Wake
 
@@ -264,10 +263,8 @@ class Node:
         return self.engine.writer.step(0) or worked
 
     def notes(self, case: str) -> tuple[str, ...]:
-        found = self.ledger.case(self.stream, case)
-        if found is None:
-            return ()
-        return msgspec.msgpack.decode(found.state, type=State).notes
+        found = self.engine.case(self.stream, case)
+        return () if found is None else found.state.notes
 
 
 class Pair(NamedTuple):

@@ -29,7 +29,7 @@ def test_what_pickup_told_its_own_acceptance_is_told_again(
     region.restore(region.pickup.node, backup)
     statuses = {desk.ledger.case(desk.stream, case).status for desk in region.desks}
     assert statuses == {Phase.READY}
-    state = region.acceptance.node.engine.books.cases[region.acceptance.stream, case].state
+    state = region.acceptance.node.engine.case(region.acceptance.stream, case).state
     assert (state.collection_code is None) is bool(expired), "the code was in the lost event alone"
     assert region.pickup.node.engine.books.held == {}
     alarms = region.pickup.node.observer.alarms

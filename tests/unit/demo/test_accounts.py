@@ -78,7 +78,7 @@ def write(folder: Path, code: str, rows: Sequence[Row]) -> None:
     with ledger.engine.begin() as connection:
         for stage, case_id, status in rows:
             values = {"stream": f"{code}/{stage}", "subject": case_id, "status": status}
-            connection.execute(insert(tables.case).values(**values, version=1, open=True, state=b""))
+            connection.execute(insert(tables.case).values(**values, version=1, open=True))
     ledger.close()
 
 
