@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event, text
@@ -83,6 +84,20 @@ def test_a_start_does_not_grow_with_history(pair: Any) -> None:
     last_rows = LATELY * 5 / STEPS  # which a start does read, for the receipts that are owed
     assert start() <= young * 1.5 + 10 + last_rows
     assert len(pair.answer.notes("case-1")) == 4
+
+
+def test_a_case_is_kept_in_memory_until_it_has_ended(pair: Any, wake: Any) -> None:
+    later = pair.clock.now() + timedelta(days=1)
+    pair.ask.act("case-1")  # over at once
+    pair.ask.act("case-2", wake(at=later))
+    kept = pair.ask.engine.books.cases
+    assert [case for _, case in kept] == ["case-2"]
+    pair.ask.act("case-1", wake(at=later))  # goes on after all, from what its rows say
+    assert pair.ask.notes("case-1") == ("send", "wake")
+    assert {case: seen.state.notes for (_, case), seen in kept.items()} == {
+        "case-1": ("send", "wake"),
+        "case-2": ("wake",),
+    }
 
 
 def sent(pair: Any) -> int:
