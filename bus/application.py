@@ -29,11 +29,10 @@ class Application:
     """Applies messages to cases of the streams that a ledger hosts."""
 
     def __init__(self, effects: Effects) -> None:
-        self.handlers = effects.handlers
         self.records = effects.records
         self.sending = effects.sending
         self.releasing = Releasing(effects)
-        self._effects = effects
+        self.effects = effects
 
     # Commands: raise, or answer.
 
@@ -67,11 +66,10 @@ class Application:
             acted_at=_whole(command.acted_at),
             recorded_at=unit.now,
         )
-        handler = self.handlers[command.stream]
-        decision = handler.decide(case.state if case else None, message)
+        decision = self.effects.decide(unit, command.stream, case, message)
         if decision.outcome != "applied":
             raise CommandRefused(decision.code, decision.reason, decision.field)
-        entry = self._effects.local(
+        entry = self.effects.local(
             unit,
             command.stream,
             message,
@@ -79,9 +77,7 @@ class Application:
             value=_encode(command.data),
             head=command.trace.encode(),
         )
-        state = self._effects.fold(
-            unit, command.stream, case, message, decision, entry, command.trace, origin
-        )
+        state = self.effects.fold(unit, command.stream, case, message, decision, entry, command.trace, origin)
         if command.key:
             answered = Answered(command.digest, command.stream, command.case, row)
             unit.set_answer(command.caller, command.key, answered)
@@ -116,10 +112,10 @@ class Application:
             acted_at=due,
             recorded_at=unit.now,
         )
-        decision = self.handlers[stream].decide(case.state, message)
-        entry = self._effects.local(unit, stream, message, decision)
+        decision = self.effects.decide(unit, stream, case, message)
+        entry = self.effects.local(unit, stream, message, decision)
         if decision.outcome == "applied":
-            self._effects.fold(unit, stream, case, message, decision, entry, "")
+            self.effects.fold(unit, stream, case, message, decision, entry, "")
             if held:
                 self.releasing.release(unit, stream, subject)
         else:
@@ -142,10 +138,10 @@ class Application:
             acted_at=unit.now,
             recorded_at=unit.now,
         )
-        decision = self.handlers[stream].decide(case.state, message)
-        entry = self._effects.local(unit, stream, message, decision, value=_encode(refusal))
+        decision = self.effects.decide(unit, stream, case, message)
+        entry = self.effects.local(unit, stream, message, decision, value=_encode(refusal))
         if decision.outcome == "applied":
-            self._effects.fold(unit, stream, case, message, decision, entry, "")
+            self.effects.fold(unit, stream, case, message, decision, entry, "")
         else:
             unit.append(entry)
 
@@ -186,12 +182,12 @@ class Application:
     ) -> str:
         case = unit.case(stream, entry.subject)
         message = event_message(envelope, data)
-        decision = self.handlers[stream].decide(case.state if case else None, message)
+        decision = self.effects.decide(unit, stream, case, message)
         match decision.outcome:
             case "applied":
                 facts = _encode(tuple(decision.facts))
                 applied = msgspec.structs.replace(entry, outcome="applied", facts=facts)
-                self._effects.fold(unit, stream, case, message, decision, applied, envelope.trace)
+                self.effects.fold(unit, stream, case, message, decision, applied, envelope.trace)
             case "refused":
                 refused = msgspec.structs.replace(
                     entry, outcome="refused", code=decision.code, reason=decision.reason

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from bus.ledger import Entry, Head, Ledger, answers, histories, instant, tables
+from bus.ledger.stubs import is_stub
 from bus.records import Case, Records
 from bus.transport import TopicPartition
 
@@ -129,6 +130,8 @@ class Books:
         self.positions: dict[TopicPartition, Position] = {}
         self.held: dict[CaseKey, tuple[HeldRow, ...]] = {}
         self.cases: OrderedDict[CaseKey, Case | None] = OrderedDict()
+        self.archived: set[CaseKey] = set()
+        """Those looked for that have gone to an archive."""
         self.recent_hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         """Of outward rows, so that a receipt costs no query."""
         self.quarantined = 0
@@ -228,8 +231,10 @@ class Books:
             }
 
     def _fetch_cases(self, connection: Connection, stream: str, subjects: Sequence[str]) -> None:
+        rows = histories(connection, subjects)
         # All of them or none: one that can't be folded must not seem to be absent.
-        found = self.records.cases(stream, histories(connection, stream, subjects))
+        found = self.records.cases(stream, rows)
+        self.archived.update((row.stream, row.subject) for row in rows if is_stub(row))
         self.cases.update({(stream, subject): found.get(subject) for subject in subjects})
 
     def exceptions(self, lane: Lane, first: int, last: int) -> dict[int, ExceptionRow]:

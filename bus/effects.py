@@ -1,6 +1,5 @@
-"""What an applied message leaves behind: its row in the log, its case's new state, and what is sent on because of it.
-
-Everything here writes into a unit; nothing is decided.
+"""What a message comes to: what its case decides, and what that leaves behind: its row in the log, the case's new state, and
+what is sent on because of it. All of it is written into a unit.
 """
 
 from collections.abc import Mapping
@@ -20,6 +19,21 @@ from bus.unit import Unit, local_entry
 _encode = msgspec.msgpack.Encoder().encode
 
 
+class Archived(msgspec.Struct, frozen=True):
+    """The decision on whatever comes for a case whose rows have gone to an archive: nobody here can judge it."""
+
+    outcome: str = "refused"
+    code: str = "archived"
+    reason: str = "此办件已归档 / this case is in an archive"
+    field: str = ""
+    awaits: str = ""
+    facts: tuple[Any, ...] = ()
+    out: tuple[Any, ...] = ()
+
+
+ARCHIVED = Archived()
+
+
 class Effects:
     """Of messages to cases of the streams that a ledger hosts."""
 
@@ -27,6 +41,12 @@ class Effects:
         self.handlers = handlers
         self.records = records
         self.sending = sending
+
+    def decide(self, unit: Unit, stream: str, case: Case | None, message: Message) -> Decision:
+        """What a case, as it is now, makes of a message."""
+        if case is None and (stream, message.case) in unit.books.archived:
+            return ARCHIVED
+        return self.handlers[stream].decide(case.state if case else None, message)
 
     def local(self, unit: Unit, stream: str, message: Message, decision: Decision, **values: Any) -> Entry:
         said = {"actor": message.source, "code": decision.code, "reason": decision.reason} | values

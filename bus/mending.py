@@ -142,7 +142,7 @@ class Mending:
         before = unit.case(stream, case)
         message = event_message(replace(env.read(entry.head), type=expected), data)
         try:
-            decision = application.handlers[stream].decide(before.state if before else None, message)
+            decision = application.effects.decide(unit, stream, before, message)
         except Exception as error:
             raise _not_applied(place_of(error)) from error
         if decision.outcome != "applied":

@@ -21,7 +21,6 @@ class Releasing:
 
     def __init__(self, effects: Effects) -> None:
         self._effects = effects
-        self._handlers = effects.handlers
         self._records = effects.records
 
     def release(self, unit: Unit, stream: str, subject: str) -> list[Tried]:
@@ -61,7 +60,7 @@ class Releasing:
         try:
             message = self._records.adopted(entry)
             case = unit.case(stream, entry.subject)
-            decision = self._handlers[stream].decide(case.state if case else None, message)
+            decision = self._effects.decide(unit, stream, case, message)
             if decision.outcome == "applied":
                 self.settle(unit, stream, entry, row, message, decision, case)
         except DBAPIError:
@@ -77,7 +76,7 @@ class Releasing:
         try:
             message = event_message(envelope, self._records.event(entry, envelope))
             case = unit.case(stream, entry.subject)
-            decision = self._handlers[stream].decide(case.state if case else None, message)
+            decision = self._effects.decide(unit, stream, case, message)
             if decision.outcome == "waiting":
                 why = ("waiting", decision.code, decision.reason, decision.awaits)
                 hold_on(unit, entry, row, *why)

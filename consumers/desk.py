@@ -45,14 +45,14 @@ def stream(context: Context, stage: Stage) -> str:
         Problem: 422, this node does not cover the stage.
     """
     name = f"{context.code}/{stage.value}"
-    if name in context.engine.application.handlers:
+    if name in context.engine.records.handlers:
         return name
     here = ", ".join(context.stages)
     raise invalid([FieldError("stage", "本节点没有此环节 / this node does not cover this stage", here)])
 
 
 def handler(context: Context, stage: Stage) -> StageHandler:
-    found: Any = context.engine.application.handlers[stream(context, stage)]
+    found: Any = context.engine.records.handlers[stream(context, stage)]
     return found  # type: ignore[no-any-return]
 
 

@@ -239,25 +239,22 @@ class Ledger:
 def answers(connection: Connection, caller: str, keys: Sequence[str]) -> Sequence[Any]:
     """The rows of what was answered to these idempotency keys of a caller (a few thousand at most)."""
     query = "SELECT caller, key, digest, stream, subject, version FROM answer WHERE caller = {mark} AND key IN ({marks})"
-    return _among(connection, query, caller, keys)
+    return _among(connection, query, (caller,), keys)
 
 
-def histories(connection: Connection, stream: str, subjects: Sequence[str]) -> list[Entry]:
-    """Every row of those of these cases that the stream knows (a few thousand at most); a case's rows in order."""
-    query = (
-        "SELECT log.entry FROM case_state JOIN log ON log.subject = case_state.subject "
-        "WHERE case_state.stream = {mark} AND case_state.subject IN ({marks}) ORDER BY log.subject, log.row"
-    )
-    return [decode(blob) for (blob,) in _among(connection, query, stream, subjects)]
+def histories(connection: Connection, subjects: Sequence[str]) -> list[Entry]:
+    """Every row of these cases (a few thousand at most), each case's in order."""
+    query = "SELECT entry FROM log WHERE subject IN ({marks}) ORDER BY subject, row"
+    return [decode(blob) for (blob,) in _among(connection, query, (), subjects)]
 
 
-def _among(connection: Connection, query: str, first: str, last: Sequence[str]) -> Sequence[Any]:
+def _among(connection: Connection, query: str, first: Sequence[str], last: Sequence[str]) -> Sequence[Any]:
     """As text: SQLAlchemy would make up and compile the statement anew for each number of marks."""
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     # Up to a power of two the last one is asked for again: so there are few statements for the drivers to prepare and keep.
     last = [*last, *[last[-1]] * ((1 << (len(last) - 1).bit_length()) - len(last))]
     with _cursor(connection) as cursor:
-        cursor.execute(query.format(mark=mark, marks=",".join([mark] * len(last))), (first, *last))
+        cursor.execute(query.format(mark=mark, marks=",".join([mark] * len(last))), (*first, *last))
         found: Sequence[Any] = cursor.fetchall()
     return found
 

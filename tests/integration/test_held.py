@@ -78,7 +78,7 @@ def two(broker_factory: Callable[..., Any], tmp_path: Path, serving: Callable[..
     settings = Settings(bootstrap_servers=broker_factory().bootstrap, data=tmp_path, keys=keys)
     nodes = Node(ZHUZHOU, settings), Node(CHANGSHA, settings)
     broken = pytest.MonkeyPatch()
-    review = nodes[1].engine.application.handlers[f"{CHANGSHA}/review"]
+    review = nodes[1].engine.records.handlers[f"{CHANGSHA}/review"]
     broken.setattr(review, "decide", lambda _state, _message: 1 / 0)
     for node in nodes:
         node.start()

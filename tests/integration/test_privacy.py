@@ -148,7 +148,7 @@ def test_the_operators_lists_name_places_and_not_messages(node: Any, monkeypatch
     def fails(_state: Any, _message: Any) -> Any:
         raise ValueError(f"cannot handle {NAME} {NUMBER}")
 
-    handler = made.engine.application.handlers["430200/acceptance"]
+    handler = made.engine.records.handlers["430200/acceptance"]
     monkeypatch.setattr(handler, "decide", fails, raising=False)
     answer = client.post("/v1/cases", json=application(), headers={"Idempotency-Key": "one"})
     assert answer.status_code == 500
