@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-NEWEST = "0006"
+NEWEST = "0007"
 """The newest revision; a test holds it against the scripts in `versions/`."""
 
 

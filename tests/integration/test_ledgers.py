@@ -231,27 +231,63 @@ def test_verification_finds_damage(region: Region, damage: str) -> None:
     assert region.problems() != []
 
 
+def scripts() -> Any:
+    """Alembic's configuration with our migrations; it is slow to load, so not with the module."""
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config
+
+
 def test_migrations_make_the_tables_that_the_program_uses(new_ledger: Callable[[str], str]) -> None:
-    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - slow to load, used once
+    """Of a new ledger, and of one that any older program has made."""
+    from alembic import command  # noqa: PLC0415 - slow to load, used here and below
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415
     from alembic.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     import consumers  # noqa: F401, PLC0415 - they bring tables of their own
     import producers  # noqa: F401, PLC0415
 
-    ledger = Ledger(new_ledger("migrated"))
+    config = scripts()
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert revisions[0] == migrations.NEWEST
+    for older in ("base", *reversed(revisions)):
+        ledger = Ledger(new_ledger(f"made_by_{older}"))
+        with ledger.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, older)
+        upgrade(ledger.engine)
+        with ledger.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        ledger.close()
+
+
+def test_cases_are_known_as_well_after_their_states_are_gone(new_ledger: Callable[[str], str]) -> None:
+    from alembic import command  # noqa: PLC0415 - slow to load, used above and below
+
+    ledger = Ledger(new_ledger("with_states"))
+    config = scripts()
+    with ledger.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(
+            text(
+                "INSERT INTO case_state VALUES ('430100/review', '430200-1', 7, 'in_review', :open, :state)"
+            ),
+            {"open": True, "state": b"x"},
+        )
     upgrade(ledger.engine)
-    with ledger.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+    assert ledger.case("430100/review", "430200-1") == ("430100/review", "430200-1", 7, "in_review", True)
     ledger.close()
 
 
 def test_what_was_held_before_is_known_as_well_after_the_migration(new_ledger: Callable[[str], str]) -> None:
     from alembic import command  # noqa: PLC0415 - slow to load, used here and above
-    from alembic.config import Config  # noqa: PLC0415
 
     ledger = Ledger(new_ledger("older"))
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config = scripts()
     lane = "kuayu.acceptance.430200/0>kuayu.review.430100/0"
     entry = Entry(
         row=7,
