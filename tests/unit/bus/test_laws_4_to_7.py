@@ -214,4 +214,4 @@ def _projections(node: Any) -> tuple[Any, ...]:
     with node.ledger.read() as connection:
         cases = connection.execute(select(tables.case).order_by(tables.case.c.subject)).all()
         timers = connection.execute(select(tables.timer).order_by(tables.timer.c.subject)).all()
-    return cases, timers, [node.notes(row.subject) for row in cases]
+    return cases, timers
