@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
+from itertools import islice
 
 from msgspec.structs import replace
 from sqlalchemy import func, select
@@ -107,7 +108,9 @@ class Relay:
         """A lane that is being opened anew, or was agreed: what was under way there counts no more."""
         with self._lock:
             old = self._senders.get(lane.name)
-            self._rows -= len(old.queue) if old else 0
+            if old:
+                self._rows -= len(old.queue)
+                old.queue.clear()
             sender = self._senders[lane.name] = LaneSender(lane, self._clock.now())
             sender.probe_at = self._clock.now()
             self._active[lane.name] = None
@@ -251,54 +254,62 @@ class Relay:
         sent: list[str] = []
         try:
             self._send_all(sender, now, sent)
-        finally:  # the ledger may fail between two rows
+        finally:  # the ledger may fail while more is read from it
             if sent:
                 self._observer.sent(sender.lane.name, sent)
         return bool(sent)
 
     def _send_all(self, sender: LaneSender, now: datetime, sent: list[str]) -> None:
-        while (
-            not ahead(sender.not_before, now, PAUSE_AT_MOST)
-            and sender.outstanding < IN_FLIGHT
-            and not sender.failures
-        ):
-            entry = self._next(sender)
-            if entry is None:
-                break
-            try:
-                self._producer.send(
-                    sender.outbound(entry, self._codec), partial(_done, sender.results, entry.number)
-                )
-            except PermanentError as error:
-                sender.results.append((entry.number, error))
-            except TransportError as error:
-                self._wait(sender, error, now)
-                break
-            sender.outstanding += 1
-            sent.append(entry.type)
-            with self._lock:
-                if sender.next != entry.number:
-                    continue  # asked to go back meanwhile
-                sender.next += 1
-                if sender.queue and sender.queue[0] is entry:
-                    sender.queue.popleft()
-                    self._rows -= 1
+        while not ahead(sender.not_before, now, PAUSE_AT_MOST) and not sender.failures:
+            rows = self._ready(sender, IN_FLIGHT - sender.outstanding)
+            handed_over = self._hand_over(sender, rows, now)
+            sent += [entry.type for entry in rows[:handed_over]]
+            if rows:
+                self._advance(sender, rows, handed_over)
+            if not rows or handed_over < len(rows):
+                return
 
-    def _next(self, sender: LaneSender) -> Entry | None:
+    def _ready(self, sender: LaneSender, at_most: int) -> list[Entry]:
+        """The rows whose turn it is; they stay where they are until they are handed over."""
         with self._lock:
-            if sender.queue:
-                return sender.queue[0]
+            if sender.queue or not at_most:
+                return list(islice(sender.queue, at_most))
             rows = READ_ROWS if self._rows < HELD_ROWS else 1  # of each of many lanes, so that they stay few
             end = sender.last if sender.until is None else sender.until
             first, last = sender.next, min(end, sender.next + rows - 1)
         if first > last:
-            return None
+            return []
         read = self._ledger.lane_entries(sender.lane.id, first, last)
         with self._lock:
             if sender.next == first and not sender.queue:
                 sender.queue.extend(read)
                 self._rows += len(read)
-            return sender.queue[0] if sender.queue else None
+            return list(islice(sender.queue, at_most))
+
+    def _hand_over(self, sender: LaneSender, rows: Sequence[Entry], now: datetime) -> int:
+        """Give rows to the producer until it takes no more now; how many it took, or refused for good."""
+        send, results, codec = self._producer.send, sender.results, self._codec
+        for count, entry in enumerate(rows):
+            try:
+                send(sender.outbound(entry, codec), partial(_done, results, entry.number))
+            except PermanentError as error:
+                results.append((entry.number, error))
+            except TransportError as error:
+                self._wait(sender, error, now)
+                return count
+            sender.outstanding += 1
+        return len(rows)
+
+    def _advance(self, sender: LaneSender, rows: Sequence[Entry], count: int) -> None:
+        """The first rows were handed over: the lane goes on behind them."""
+        with self._lock:
+            if sender.next != rows[0].number:
+                return  # asked to go back meanwhile
+            sender.next += count
+            if sender.queue and sender.queue[0] is rows[0]:  # else it is being opened anew
+                for _ in range(count):
+                    sender.queue.popleft()
+                self._rows -= count
 
     def _probe_all(self, now: datetime) -> None:
         with self._lock:

@@ -131,13 +131,14 @@ class Unit:
     @property
     def incarnation(self) -> int:
         """Of this ledger, from this commit on."""
-        return max(self.declared, default=self.books.head.incarnation)
+        return max(self.declared) if self.declared else self.books.head.incarnation
 
     @property
     def restoring(self) -> bool:
         """Whether nothing may be decided yet (law 11)."""
-        newest = self.declared.get(self.incarnation)
-        return self.books.restoring if newest is None else not newest.settled
+        if not self.declared:
+            return self.books.restoring
+        return not self.declared[max(self.declared)].settled
 
     def case(self, stream: str, subject: str) -> Case | None:
         key = (stream, subject)
@@ -220,7 +221,8 @@ class Unit:
 
     def receipt(self, lane: Lane, number: int) -> None:
         """Tell the sender how things stand from this number on."""
-        self._set(self.receipts, lane.name, min(number, self.receipts.get(lane.name, number)))
+        if number < self.receipts.get(lane.name, number + 1):
+            self._set(self.receipts, lane.name, number)
 
     def ask(self, lane: Lane) -> None:
         self._set(self.asks, lane.name, lane)

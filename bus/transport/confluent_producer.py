@@ -37,7 +37,7 @@ class ConfluentProducer:
             **{
                 "enable.idempotence": True,
                 "acks": "all",
-                "linger.ms": 5,
+                "linger.ms": 10,
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "message.timeout.ms": 30_000,
                 "topic.metadata.propagation.max.ms": 3_000,
