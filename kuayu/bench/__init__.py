@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from jurisdictions import load_directory
-from kuayu.bench import codec, figures, flow, history, intake, node, peering, raw, report, scale
+from kuayu.bench import codec, figures, floor, flow, history, intake, node, peering, raw, report, scale
 from kuayu.bench.history import HistoryError
 from kuayu.bench.peering import PEERS, Peer, Result
 from kuayu.bench.speed import BenchError
@@ -39,6 +39,8 @@ class Size(NamedTuple):
     rounds: int
     seconds: float
     """A round has fewer cases where it would take longer than this."""
+    floor_cases: int
+    """Of the flow's last ones, for which the libraries alone are measured."""
     intake_cases: int
     codec_cases: int
     scale_cases: int
@@ -52,6 +54,7 @@ FULL = Size(
     cases=20_000,
     rounds=3,
     seconds=8.0,
+    floor_cases=3_000,
     intake_cases=5_000,
     codec_cases=2_000,
     scale_cases=2_000,
@@ -62,6 +65,7 @@ QUICK = Size(
     cases=8_000,
     rounds=1,
     seconds=2.5,
+    floor_cases=1_000,
     intake_cases=2_000,
     codec_cases=300,
     scale_cases=400,
@@ -121,20 +125,23 @@ def _measure(
     machine = figures.machine()
     raws: dict[str, raw.Raw] = {}
     flows: dict[str, flow.Flow] = {}
+    floors: dict[str, floor.Floor] = {}
     nodes: dict[str, node.Node] = {}
     results: list[Result] = []
     for driver in DRIVERS:
         with _broker(console, driver, folder) as broker:
             raw.measure("confluent", broker.bootstrap, _WARM_UP_RECORDS)
             raws[driver] = raw.measure(driver, broker.bootstrap, size.records)
+            ledgers = folder / f"{driver}-ledgers"
             flows[driver] = flow.measure(
                 driver,
                 broker,
-                folder / f"{driver}-ledgers",
+                ledgers,
                 size.cases,
                 rounds=size.rounds,
                 seconds=size.seconds,
             )
+            floors[driver] = floor.measure(ledgers, size.floor_cases, raws[driver].us_per_case)
             nodes[driver] = node.measure(
                 driver, broker.bootstrap, folder / f"{driver}-node", size.idle_seconds
             )
@@ -158,6 +165,7 @@ def _measure(
         quick=quick,
         raws=raws,
         flows=flows,
+        floors=floors,
         peers=results,
         intake=taken,
         codec=encoded,

@@ -8,15 +8,15 @@ from typing import Any
 
 import psutil
 
+from kuayu.bench.floor import Floor
 from kuayu.bench.flow import Flow
 from kuayu.bench.intake import Intake
+from kuayu.bench.load import EVENTS
 from kuayu.bench.node import Node
 from kuayu.bench.peering import OURS, Result
 from kuayu.bench.raw import Raw
 from kuayu.bench.scale import Scale
 
-_HOPS = 5
-"""Events of one case of the bench: accepted, decided, issued, and delivered told to two."""
 _DIGITS = 4
 
 
@@ -57,6 +57,7 @@ def figures(
     quick: bool,
     raws: Mapping[str, Raw],
     flows: Mapping[str, Flow],
+    floors: Mapping[str, Floor],
     peers: Sequence[Result],
     intake: Intake,
     codec: Mapping[str, Mapping[str, float]],
@@ -75,7 +76,8 @@ def figures(
         "flow": {
             _key(driver): flow.speed._asdict()
             | {name: value for name, value in flow._asdict().items() if name != "speed"}
-            | {"ratios": _ratios(raws[driver], flow)}
+            | {"floor": floors[driver]._asdict() | {"total_us": floors[driver].total_us}}
+            | {"ratios": _ratios(raws[driver], flow, floors[driver])}
             for driver, flow in flows.items()
         }
         | {"guarantees": OURS},
@@ -112,15 +114,15 @@ def _best(flows: Mapping[str, Flow], peers: Sequence[Result]) -> dict[str, Any]:
     return {"best_peer": best, "ratio_to_best_peer": round(ratio, 2)}
 
 
-def _ratios(raw: Raw, flow: Flow) -> dict[str, float]:
-    """Against the driver alone in the same run: records moved, and CPU for each record."""
-    records = flow.speed.cases_per_s * _HOPS
-    driver_us = _HOPS * (raw.produce_cpu_us + raw.consume_cpu_us)
+def _ratios(raw: Raw, flow: Flow, floor: Floor) -> dict[str, float]:
+    """Against the driver alone in the same run, records moved and CPU for each; against all libraries alone, CPU of Python."""
+    records = flow.speed.cases_per_s * EVENTS
     clients_us = flow.speed.cpu_us_per_case - flow.speed.broker_us_per_case
     return {
         "records_to_produced": records / raw.produce_per_s,
         "records_to_consumed": records / raw.consume_per_s,
-        "cpu_to_driver_cpu": clients_us / driver_us,
+        "cpu_to_driver_cpu": clients_us / raw.us_per_case,
+        "python_to_floor": flow.speed.python_us_per_case / floor.total_us,
     }
 
 

@@ -72,6 +72,11 @@ def create_topics(driver: str, broker: LocalBroker, directory: Path | None = Non
     transport.close()
 
 
+def ledger_file(folder: Path, stage: Stage, code: str) -> Path:
+    """Where the ledger of a stage is among those in a folder."""
+    return folder / f"{code}-{stage}.db"
+
+
 @contextmanager
 def workers(
     driver: str,
@@ -89,7 +94,7 @@ def workers(
     with ExitStack() as stack:
         begun = []
         for stage, code in places:
-            ledger = folder / f"{code}-{stage}.db"
+            ledger = ledger_file(folder, stage, code)
             begun.append(_Remote(Job(stage.value, code, driver, broker.bootstrap, ledger, directory)))
             stack.callback(begun[-1].end)
         for worker in begun:

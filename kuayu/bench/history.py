@@ -1,7 +1,7 @@
 """Results kept, one JSON object a line, and whether a run is worse than the last: by ratios, never by rates.
 
 Rates tell of the machine and of what else it did. The ratios are to what was measured in the same run: the driver
-alone, the best peer, fastavro, the writer without HTTP, fewer cases, a smaller directory.
+alone, all libraries alone, the best peer, fastavro, the writer without HTTP, fewer cases, a smaller directory.
 """
 
 import json
@@ -17,8 +17,10 @@ busy machine differ by less."""
 _RATIOS: Final = {
     "flow.confluent.ratios.records_to_produced": True,
     "flow.confluent.ratios.cpu_to_driver_cpu": False,
+    "flow.confluent.ratios.python_to_floor": False,
     "flow.kafka_python.ratios.records_to_produced": True,
     "flow.kafka_python.ratios.cpu_to_driver_cpu": False,
+    "flow.kafka_python.ratios.python_to_floor": False,
     "ratio_to_best_peer": True,
     "intake.batch_to_writer": True,
     "codec.encode_to_fastavro": True,

@@ -22,6 +22,8 @@ from schemas import models
 
 ACCEPTANCE, REVIEW, PICKUP = "430200", "430100", "430300"
 """株洲 takes the case in, 长沙 decides it, 湘潭 serves the result."""
+EVENTS = 5
+"""Of one case: accepted, decided, issued, and delivered told to two."""
 _APPLICANTS = 64
 _CALLER = "system:bench"
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"

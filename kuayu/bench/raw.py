@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 from bus.transport import TopicSpec, open_transport
+from kuayu.bench.load import EVENTS
 
 VALUE_BYTES = 750
 PARTITIONS = 4
@@ -47,6 +48,11 @@ class Raw(NamedTuple):
     consume_per_s: float
     consume_mb_per_s: float
     consume_cpu_us: float
+
+    @property
+    def us_per_case(self) -> float:
+        """CPU of the client for the events of one case, each written and read once, microseconds."""
+        return EVENTS * (self.produce_cpu_us + self.consume_cpu_us)
 
 
 def measure(driver: str, bootstrap: str, records: int) -> Raw:

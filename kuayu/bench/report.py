@@ -1,6 +1,6 @@
 """The figures of a run as tables: plain text where the output is no terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -35,9 +35,9 @@ def _flows(figures: Mapping[str, Any], drivers: list[str]) -> Table:
     flows = [figures["flow"][driver] for driver in drivers]
     rows = [
         ("驱动写入 raw produce, records/s", [_count(raw["produce_per_s"]) for raw in raws]),
-        ("  MB/s · CPU µs/record", [_pair(raw["produce_mb_per_s"], raw["produce_cpu_us"]) for raw in raws]),
+        ("  MB/s · CPU µs/record", [_joined(raw["produce_mb_per_s"], raw["produce_cpu_us"]) for raw in raws]),
         ("驱动读取 raw consume, records/s", [_count(raw["consume_per_s"]) for raw in raws]),
-        ("  MB/s · CPU µs/record", [_pair(raw["consume_mb_per_s"], raw["consume_cpu_us"]) for raw in raws]),
+        ("  MB/s · CPU µs/record", [_joined(raw["consume_mb_per_s"], raw["consume_cpu_us"]) for raw in raws]),
         ("三段办件 flow, cases/s", [_count(flow["cases_per_s"]) for flow in flows]),
         (
             "  of records/s the driver alone writes",
@@ -50,10 +50,11 @@ def _flows(figures: Mapping[str, Any], drivers: list[str]) -> Table:
             "  CPU of clients ÷ drivers alone",
             [f"{flow['ratios']['cpu_to_driver_cpu']:.1f}" for flow in flows],
         ),
+        *_floors(flows),
     ]
     for stage in ("acceptance", "review", "pickup"):
         processes = [flow["processes"][stage] for flow in flows]
-        cells = [_pair(process["cpu_us"], process["rss_mb"]) for process in processes]
+        cells = [_joined(process["cpu_us"], process["rss_mb"]) for process in processes]
         rows.append((f"{stage}: CPU µs/case · RSS MB", cells))
     rows.append(("broker: RSS MB", [_count(flow["broker_rss_mb"]) for flow in flows]))
     rows.append(("时延 latency at cases/s", [_count(flow["offered_per_s"]) for flow in flows]))
@@ -64,11 +65,24 @@ def _flows(figures: Mapping[str, Any], drivers: list[str]) -> Table:
         ("已送达 delivered and told back", "latency_ms"),
     ):
         rows.append((f"  {name}, p50 · p99 ms", [_span(flow[key]) for flow in flows]))
-    cells = [_pair(flow["ledger_bytes_per_case"], flow["topic_bytes_per_case"]) for flow in flows]
+    cells = [_joined(flow["ledger_bytes_per_case"], flow["topic_bytes_per_case"]) for flow in flows]
     rows.append(("bytes/case, ledgers · topics", cells))
     for name, shown in rows:
         table.add_row(name, *shown)
     return table
+
+
+def _floors(flows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    floors = [flow["floor"] for flow in flows]
+    return [
+        ("只算库 libraries alone, µs/case", [_count(floor["total_us"]) for floor in floors]),
+        (
+            "  driver · codec · hashes",
+            [_joined(floor["driver_us"], floor["codec_us"], floor["hashes_us"]) for floor in floors],
+        ),
+        ("  packing · database", [_joined(floor["packing_us"], floor["database_us"]) for floor in floors]),
+        ("  Python ÷ libraries alone", [f"{flow['ratios']['python_to_floor']:.1f}" for flow in flows]),
+    ]
 
 
 def _peers(figures: Mapping[str, Any], drivers: list[str]) -> Table:
@@ -166,9 +180,9 @@ def _count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _pair(one: float, other: float) -> str:
-    return f"{_count(one)} · {_count(other)}"
+def _joined(*values: float) -> str:
+    return " · ".join(map(_count, values))
 
 
 def _span(percentiles: Mapping[str, float]) -> str:
-    return _pair(percentiles["p50"], percentiles["p99"])
+    return _joined(percentiles["p50"], percentiles["p99"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jurisdictions import load_directory
-from kuayu.bench import flow, intake, node, peering
+from kuayu.bench import floor, flow, intake, node, peering
 from kuayu.bench.peering import PEERS
 from kuayu.broker import LocalBroker
 from schemas import load_schemas
@@ -36,6 +36,7 @@ def test_our_flow_and_a_peer(tmp_path: Path) -> None:
                 seconds=60.0,
             )
         )
+    alone = floor.measure(tmp_path / "ledgers", 50, driver_us=100.0)
     speed = ours.speed
     assert speed.cases == 60
     assert len(speed.rounds_per_s) == 2
@@ -44,6 +45,9 @@ def test_our_flow_and_a_peer(tmp_path: Path) -> None:
     assert speed.review_ms.p50 > 0
     assert ours.ledger_bytes_per_case > 0
     assert ours.topic_bytes_per_case > 0
+    assert min(alone) > 0
+    assert alone.total_us == sum(alone)
+    assert [len(rows) for rows in floor.read(tmp_path / "ledgers", 50)] == [200, 200, 150]
     assert set(speed.processes) == {"acceptance", "review", "pickup"}
     plain, not_installed, ended = results
     assert plain.error == ""

@@ -19,7 +19,12 @@ def figures(**ratios: float) -> dict[str, Any]:
         "python_us_per_case": 750.0,
         "cpu_us_per_case": 1_000.0,
         "latency_ms": {"p50": 30.0, "p99": 90.0},
-        "ratios": {"records_to_produced": 0.5, "records_to_consumed": 0.25, "cpu_to_driver_cpu": 4.5},
+        "ratios": {
+            "records_to_produced": 0.5,
+            "records_to_consumed": 0.25,
+            "cpu_to_driver_cpu": 4.5,
+            "python_to_floor": 3.0,
+        },
     }
     return {
         "quick": True,
@@ -54,7 +59,7 @@ def test_the_newest_run_of_the_same_kind_is_compared_with(tmp_path: Path) -> Non
 
 def test_the_same_run_has_not_changed() -> None:
     changes = history.compare(figures(), history.entry(figures(), AT))
-    assert len(changes) == 10
+    assert len(changes) == 12
     assert not any(change.worse for change in changes)
 
 
@@ -70,6 +75,7 @@ def test_a_machine_of_half_the_speed_is_no_regression() -> None:
     [
         ("flow.confluent.ratios.records_to_produced", 0.38, 0.37),
         ("flow.kafka_python.ratios.cpu_to_driver_cpu", 5.6, 5.7),
+        ("flow.confluent.ratios.python_to_floor", 3.7, 3.8),
         ("ratio_to_best_peer", 1.51, 1.49),
         ("scale.ten_times_the_cases", 11.8, 11.9),
     ],
@@ -93,7 +99,16 @@ def test_what_one_of_the_runs_lacks_is_not_compared() -> None:
     before["ratios"]["ratio_to_best_peer"] = None
     changes = history.compare(figures(), before)
     assert "ratio_to_best_peer" not in {change.ratio for change in changes}
-    assert len(changes) == 9
+    assert len(changes) == 11
+
+
+def test_a_run_from_before_a_ratio_was_measured_is_compared_by_the_others() -> None:
+    before = history.entry(figures(), AT)
+    for driver in ("confluent", "kafka_python"):
+        del before["ratios"][f"flow.{driver}.ratios.python_to_floor"]
+    changes = history.compare(figures(), before)
+    assert len(changes) == 10
+    assert not any("python_to_floor" in change.ratio for change in changes)
 
 
 @pytest.mark.parametrize("line", ["not JSON", "[]", json.dumps({"quick": True})])

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from kuayu.bench import figures as bench_figures
 from kuayu.bench import report
+from kuayu.bench.floor import Floor
 from kuayu.bench.flow import Flow, check
 from kuayu.bench.intake import Intake, Way
 from kuayu.bench.node import Node
@@ -41,6 +42,7 @@ FLOW = Flow(
     ledger_bytes_per_case=28_000.0,
     topic_bytes_per_case=5_000.0,
 )
+FLOOR = Floor(driver_us=150.0, codec_us=35.25, hashes_us=28.5, packing_us=4.25, database_us=82.0)
 INTAKE = Intake(
     single=Way(400.0, Percentiles(70.0, 150.0)),
     batch=Way(1_000.0, Percentiles(900.0, 990.0)),
@@ -66,6 +68,7 @@ def made(*results: Result) -> dict[str, Any]:
         quick=True,
         raws={"confluent": RAW, "kafka-python": RAW},
         flows={"confluent": FLOW, "kafka-python": FLOW},
+        floors={"confluent": FLOOR, "kafka-python": FLOOR},
         peers=results,
         intake=INTAKE,
         codec=CODEC,
@@ -105,6 +108,31 @@ def test_ratios_are_against_the_driver_alone(figures: dict[str, Any]) -> None:
     assert ratios["records_to_produced"] == 0.5  # five events of each of 2,000 cases, of 20,000 records
     assert ratios["records_to_consumed"] == 0.25
     assert ratios["cpu_to_driver_cpu"] == 4.5  # 900 µs, of five times 40
+
+
+def test_the_floor_is_told_part_by_part(figures: dict[str, Any]) -> None:
+    for driver in ("confluent", "kafka_python"):
+        flow = figures["flow"][driver]
+        assert flow["floor"] == {
+            "driver_us": 150.0,
+            "codec_us": 35.25,
+            "hashes_us": 28.5,
+            "packing_us": 4.25,
+            "database_us": 82.0,
+            "total_us": 300.0,
+        }
+        assert flow["ratios"]["python_to_floor"] == 2.5  # 750 µs of 300
+    lines = [line.split() for line in shown(figures).splitlines()]
+    [total] = [line for line in lines if "只算库" in line]
+    assert total.count("300") == 2
+    assert any("150 · 35 · 28" in " ".join(line) for line in lines)
+    assert any("4 · 82" in " ".join(line) for line in lines)
+    [ratio] = [line for line in lines if "Python ÷ libraries alone" in " ".join(line)]
+    assert ratio.count("2.5") == 2
+
+
+def test_a_driver_costs_what_the_five_records_of_a_case_cost_it() -> None:
+    assert RAW.us_per_case == 5 * (10.0 + 30.0)
 
 
 def test_the_best_peer_is_the_fastest_that_was_measured(figures: dict[str, Any]) -> None:
