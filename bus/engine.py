@@ -114,7 +114,7 @@ class Engine:
         return self.records.cases(stream, self.ledger.history(subject)).get(subject)
 
     def start(self) -> None:
-        """Run writer, relay and inbox, each in a thread of its own."""
+        """Run writer, relay, inbox and what stands by them, each in a thread of its own."""
         steps: list[tuple[str, Callable[[float], bool]]] = [
             ("writer", self.writer.step),
             ("relay", self.relay.step),
@@ -122,6 +122,8 @@ class Engine:
             ("retrying", self.retrying.step),
             ("watch", self._watch),
         ]
+        if self.ledger.checkpoints:
+            steps.append(("checkpoints", self.ledger.checkpoints.step))
         for name, step in steps:
             self._ended_well[name] = time.monotonic()
             thread = threading.Thread(target=self._run, args=(name, step), name=f"kuayu-{name}", daemon=True)

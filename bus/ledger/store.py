@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bus.errors import Fenced
 from bus.ledger import locks, merkle
+from bus.ledger.checkpoints import Checkpoints
 from bus.ledger.entry import Entry, Kind, decode, encode
 from bus.ledger.tables import batch, case, head, lane, log, metadata
 
@@ -81,6 +82,8 @@ class Ledger:
         self.engine = _engine(url, synchronous)
         self._let_go: Callable[[], None] | None = None
         self._own: Connection | None = None
+        self.checkpoints = Checkpoints(self.engine) if self.folder else None
+        """To be stepped by a thread beside the owner's; None where the database sees to that itself."""
 
     @property
     def folder(self) -> Path | None:
@@ -192,6 +195,8 @@ class Ledger:
                     ],
                 )
             write(connection)
+        if self.checkpoints:
+            self.checkpoints.committed(connection, len(entries))
         return new
 
     def close(self) -> None:
@@ -370,7 +375,7 @@ commit, which touches some thirty pages, writes a third more to the disk."""
 CACHE_KIB = 1_024
 """Of each connection, and a node has several: SQLite's own 2 MiB cost memory, and commits are no faster with 32."""
 CHECKPOINT_PAGES = 4_000
-"""32 MiB: a page that is written in many commits goes to the file once."""
+"""32 MiB: a page that is written in many commits goes to the file once. `Checkpoints` comes before it where it is stepped."""
 
 
 def _engine(url: str, synchronous: str) -> Engine:

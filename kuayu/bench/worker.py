@@ -82,6 +82,22 @@ class Stopwatch(Metrics):
                 self.ended[case] = now
 
 
+class Answers:
+    """Counts answers. Futures that were kept until the end would be what Python's garbage collector looks through while we measure."""
+
+    def __init__(self) -> None:
+        self.expected = self.given = 0
+        self.failure: BaseException | None = None
+
+    def expect(self, answer: "Future[Answer]") -> None:
+        self.expected += 1
+        answer.add_done_callback(self._given)
+
+    def _given(self, answer: "Future[Answer]") -> None:
+        self.given += 1
+        self.failure = self.failure or answer.exception()
+
+
 class Worker:
     """What the parent can ask for; each method is one question."""
 
@@ -117,7 +133,7 @@ class Worker:
         """
         started = time.time()
         submitted = 0
-        answers: list[Future[Answer]] = []
+        answers = Answers()
         while submitted < cases:
             room = min(window - (submitted - len(self._watch.ended)), cases - submitted)
             if room <= 0:
@@ -125,8 +141,9 @@ class Worker:
                 self._check(started)
                 continue
             now = SystemClock().now()
-            answers += map(self._engine.writer.submit, self._load.commands([now] * min(room, 200)))
-            submitted = len(answers)
+            for command in self._load.commands([now] * min(room, 200)):
+                answers.expect(self._engine.writer.submit(command))
+            submitted = answers.expected
         self._await_end(answers, started)
         return started
 
@@ -146,7 +163,7 @@ class Worker:
         """Submit cases as they arrive by themselves (Poisson); the instants at which they were due, by case."""
         chance = random.Random(seed)
         arrived: dict[str, float] = {}
-        answers: list[Future[Answer]] = []
+        answers = Answers()
         started = due = time.time()
         for _ in range(cases):
             due += chance.expovariate(rate)
@@ -155,7 +172,7 @@ class Worker:
                 time.sleep(pause)
             for command in self._load.commands([SystemClock().now()]):
                 try:
-                    answers.append(self._engine.writer.submit(command))
+                    answers.expect(self._engine.writer.submit(command))
                 except Busy:
                     self._check(started)
                     raise
@@ -163,12 +180,12 @@ class Worker:
         self._await_end(answers, started)
         return arrived
 
-    def _await_end(self, answers: Sequence["Future[Answer]"], started: float) -> None:
-        for answer in answers:
-            answer.result(PATIENCE)
-        while len(self._watch.ended) < len(answers):
+    def _await_end(self, answers: Answers, started: float) -> None:
+        while min(answers.given, len(self._watch.ended)) < answers.expected:
             time.sleep(_LOOK_EVERY)
             self._check(started)
+            if answers.failure is not None:
+                raise answers.failure
 
     def _check(self, started: float) -> None:
         if self._engine.failure is not None:

@@ -30,6 +30,7 @@ _JVM = [
     "-Xms128m",
     "-Xmx384m",
     "-XX:+UseSerialGC",
+    "-XX:ReservedCodeCacheSize=128m",  # with Java's own 48 for one compiler, all waits 40 ms for room in it under load
     "-XX:TieredStopAtLevel=1",  # a local broker lives for minutes, and the second compiler takes half a core of them
     "--sun-misc-unsafe-memory-access=allow",  # else each start prints a warning about Kafka's own code
     "-Xlog:disable",  # the machine's own log: an old start cache is no error, it is just not used
