@@ -35,7 +35,7 @@ PAUSE_AT_MOST = timedelta(seconds=30)
 PROBE_AT_MOST = timedelta(minutes=10)
 PROBE_IDLE = timedelta(minutes=15)
 LOOK_EVERY = timedelta(seconds=1)
-ACK_WAIT = 0.003
+ACK_WAIT = 0.01
 """Seconds between two looks at acknowledgements while some are outstanding."""
 
 
