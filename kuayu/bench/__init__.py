@@ -141,7 +141,7 @@ def _measure(
                 rounds=size.rounds,
                 seconds=size.seconds,
             )
-            floors[driver] = floor.measure(ledgers, size.floor_cases, raws[driver].us_per_case)
+            floors[driver] = floor.measure(ledgers, size.floor_cases, raws[driver])
             nodes[driver] = node.measure(
                 driver, broker.bootstrap, folder / f"{driver}-node", size.idle_seconds
             )

@@ -76,7 +76,7 @@ def figures(
         "flow": {
             _key(driver): flow.speed._asdict()
             | {name: value for name, value in flow._asdict().items() if name != "speed"}
-            | {"floor": floors[driver]._asdict() | {"total_us": floors[driver].total_us}}
+            | {"floor": _floor(floors[driver], on["cores"], flow)}
             | {"ratios": _ratios(raws[driver], flow, floors[driver])}
             for driver, flow in flows.items()
         }
@@ -124,6 +124,12 @@ def _ratios(raw: Raw, flow: Flow, floor: Floor) -> dict[str, float]:
         "cpu_to_driver_cpu": clients_us / raw.us_per_case,
         "python_to_floor": flow.speed.python_us_per_case / floor.total_us,
     }
+
+
+def _floor(floor: Floor, cores: int, flow: Flow) -> dict[str, float]:
+    """Besides its parts their sum, and the rate that would be left if nothing else were to be done."""
+    at_most = floor.cases_per_s(cores, flow.speed.broker_us_per_case)
+    return floor._asdict() | {"total_us": floor.total_us, "cases_per_s": at_most}
 
 
 def _key(driver: str) -> str:

@@ -24,6 +24,7 @@ from bus.ledger.merkle import root
 from bus.ledger.tables import log
 from kuayu.bench import flow
 from kuayu.bench.load import EVENTS
+from kuayu.bench.raw import Raw
 from kuayu.bench.speed import BenchError
 from kuayu.process import tune
 from schemas import Codec, Event, load_schemas
@@ -43,7 +44,9 @@ class Floor(NamedTuple):
     """CPU, microseconds a case. Each part is measured by itself: all but the driver's in one thread and at the best of the runs."""
 
     driver_us: float
-    """To write and to read five records, of all threads of the driver, librdkafka's too."""
+    """To write and to read five records, in Python's threads."""
+    native_us: float
+    """The same in the driver's other threads: librdkafka's."""
     codec_us: float
     """To encode and to decode five events, with every value checked."""
     hashes_us: float
@@ -55,23 +58,28 @@ class Floor(NamedTuple):
 
     @property
     def total_us(self) -> float:
-        """All of them."""
-        return sum(self)
+        """All that Python's threads do."""
+        return sum(self) - self.native_us
+
+    def cases_per_s(self, cores: int, broker_us: float) -> float:
+        """The rate at which so many cores do nothing but this, where the broker on them takes so much for a case."""
+        return cores * 1e6 / (sum(self) + broker_us)
 
 
-def measure(folder: Path, cases: int, driver_us: float) -> Floor:
+def measure(folder: Path, cases: int, driver: Raw) -> Floor:
     """Do for the last cases of the three ledgers in `folder` what the libraries do for them, in a process of its own.
 
     Args:
         folder: where `flow.measure` put the ledgers. New ones go there too, for as long as this takes.
         cases: at most so many; those of them that did not go through all stages are left out.
-        driver_us: what the driver alone takes for a case.
+        driver: what was measured of the driver alone.
 
     Raises:
         BenchError: no case went through all stages.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return Floor(driver_us, *pool.submit(_measure, folder, cases).result())
+        own = driver.python_us_per_case
+        return Floor(own, driver.us_per_case - own, *pool.submit(_measure, folder, cases).result())
 
 
 def read(folder: Path, cases: int) -> list[list[Row]]:

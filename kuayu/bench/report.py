@@ -75,12 +75,13 @@ def _flows(figures: Mapping[str, Any], drivers: list[str]) -> Table:
 def _floors(flows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     floors = [flow["floor"] for flow in flows]
     return [
-        ("只算库 libraries alone, µs/case", [_count(floor["total_us"]) for floor in floors]),
+        ("只算库 libraries alone, Python µs/case", [_count(floor["total_us"]) for floor in floors]),
         (
             "  driver · codec · hashes",
             [_joined(floor["driver_us"], floor["codec_us"], floor["hashes_us"]) for floor in floors],
         ),
         ("  packing · database", [_joined(floor["packing_us"], floor["database_us"]) for floor in floors]),
+        ("  cases/s if there were nothing else", [_count(floor["cases_per_s"]) for floor in floors]),
         ("  Python ÷ libraries alone", [f"{flow['ratios']['python_to_floor']:.1f}" for flow in flows]),
     ]
 

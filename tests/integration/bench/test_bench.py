@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jurisdictions import load_directory
-from kuayu.bench import floor, flow, intake, node, peering
+from kuayu.bench import floor, flow, intake, node, peering, raw
 from kuayu.bench.peering import PEERS
 from kuayu.broker import LocalBroker
 from schemas import load_schemas
@@ -36,7 +36,8 @@ def test_our_flow_and_a_peer(tmp_path: Path) -> None:
                 seconds=60.0,
             )
         )
-    alone = floor.measure(tmp_path / "ledgers", 50, driver_us=100.0)
+        driver = raw.measure("confluent", broker.bootstrap, 2_000)
+    alone = floor.measure(tmp_path / "ledgers", 50, driver)
     speed = ours.speed
     assert speed.cases == 60
     assert len(speed.rounds_per_s) == 2
@@ -46,7 +47,8 @@ def test_our_flow_and_a_peer(tmp_path: Path) -> None:
     assert ours.ledger_bytes_per_case > 0
     assert ours.topic_bytes_per_case > 0
     assert min(alone) > 0
-    assert alone.total_us == sum(alone)
+    assert alone.driver_us + alone.native_us == pytest.approx(driver.us_per_case)
+    assert alone.total_us == sum(alone) - alone.native_us
     assert [len(rows) for rows in floor.read(tmp_path / "ledgers", 50)] == [200, 200, 150]
     assert set(speed.processes) == {"acceptance", "review", "pickup"}
     plain, not_installed, ended = results

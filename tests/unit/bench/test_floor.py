@@ -15,6 +15,7 @@ from bus.transport import MemoryBroker, MemoryTransport
 from jurisdictions import load_directory
 from kuayu.bench import floor, flow
 from kuayu.bench.load import Load
+from kuayu.bench.raw import Raw
 from kuayu.bench.speed import BenchError
 from kuayu.bench.worker import STAGES
 from kuayu.topology import DirectoryTopology
@@ -22,6 +23,7 @@ from schemas import load_catalogue, load_schemas
 from tests.running import Watching
 
 CASES = 6
+DRIVER = Raw(20_000.0, 20.0, 4.0, 3.0, 40_000.0, 40.0, 7.0, 5.0)
 
 
 class Region(NamedTuple):
@@ -99,8 +101,8 @@ def test_fewer_cases_than_asked_for_are_all_read(region: Region) -> None:
 
 def test_every_part_is_measured_and_no_trace_is_left(region: Region) -> None:
     before = sorted(region.folder.iterdir())
-    found = floor.measure(region.folder, 1_000, driver_us=40.0)
-    assert found.driver_us == 40.0
+    found = floor.measure(region.folder, 1_000, DRIVER)
+    assert found[:2] == (5 * (3.0 + 5.0), 5 * (1.0 + 2.0))
     assert min(found) > 0
     assert found.total_us == pytest.approx(
         40.0 + found.codec_us + found.hashes_us + found.packing_us + found.database_us
@@ -132,4 +134,4 @@ def test_ledgers_without_cases_are_no_measure(tmp_path: Path) -> None:
         ledger.create()
         ledger.close()
     with pytest.raises(BenchError, match=r"no case .* went through all stages"):
-        floor.measure(tmp_path, 10, driver_us=40.0)
+        floor.measure(tmp_path, 10, DRIVER)

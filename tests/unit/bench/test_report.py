@@ -19,7 +19,7 @@ from kuayu.bench.scale import Scale
 from kuayu.bench.speed import BenchError, Percentiles, Process, Speed, percentiles
 from kuayu.bench.worker import Audit
 
-RAW = Raw(20_000.0, 20.0, 10.0, 40_000.0, 40.0, 30.0)
+RAW = Raw(20_000.0, 20.0, 10.0, 8.0, 40_000.0, 40.0, 30.0, 22.0)
 PROCESS = Process(300.0, {"kuayu-writer": 250.0, "native": 50.0}, 90.0)
 SPEED = Speed(
     cases=1_000,
@@ -42,7 +42,9 @@ FLOW = Flow(
     ledger_bytes_per_case=28_000.0,
     topic_bytes_per_case=5_000.0,
 )
-FLOOR = Floor(driver_us=150.0, codec_us=35.25, hashes_us=28.5, packing_us=4.25, database_us=82.0)
+FLOOR = Floor(
+    driver_us=150.0, native_us=50.0, codec_us=35.25, hashes_us=28.5, packing_us=4.25, database_us=82.0
+)
 INTAKE = Intake(
     single=Way(400.0, Percentiles(70.0, 150.0)),
     batch=Way(1_000.0, Percentiles(900.0, 990.0)),
@@ -64,7 +66,7 @@ SCALE = Scale(400, 9.5, 340, 700.0, 707.0, 1.01)
 
 def made(*results: Result) -> dict[str, Any]:
     return bench_figures.figures(
-        bench_figures.machine(),
+        bench_figures.machine() | {"cores": 2},
         quick=True,
         raws={"confluent": RAW, "kafka-python": RAW},
         flows={"confluent": FLOW, "kafka-python": FLOW},
@@ -115,11 +117,13 @@ def test_the_floor_is_told_part_by_part(figures: dict[str, Any]) -> None:
         flow = figures["flow"][driver]
         assert flow["floor"] == {
             "driver_us": 150.0,
+            "native_us": 50.0,
             "codec_us": 35.25,
             "hashes_us": 28.5,
             "packing_us": 4.25,
             "database_us": 82.0,
             "total_us": 300.0,
+            "cases_per_s": 4_444.4,  # of two cores, 450 µs a case with librdkafka's and the broker's
         }
         assert flow["ratios"]["python_to_floor"] == 2.5  # 750 µs of 300
     lines = [line.split() for line in shown(figures).splitlines()]
@@ -133,6 +137,7 @@ def test_the_floor_is_told_part_by_part(figures: dict[str, Any]) -> None:
 
 def test_a_driver_costs_what_the_five_records_of_a_case_cost_it() -> None:
     assert RAW.us_per_case == 5 * (10.0 + 30.0)
+    assert RAW.python_us_per_case == 5 * (8.0 + 22.0)
 
 
 def test_the_best_peer_is_the_fastest_that_was_measured(figures: dict[str, Any]) -> None:
