@@ -1,9 +1,10 @@
 """Which trace a request belongs to: W3C Trace Context (Recommendation of 2021-11-23), header `traceparent`."""
 
 import re
-import secrets
 
 from starlette.requests import HTTPConnection
+
+from bus.envelope import new_trace
 
 _TRACEPARENT = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -12,7 +13,7 @@ def take_trace(header: str | None) -> str:
     """The caller's `traceparent` if it is one, else a new one."""
     if header is not None and _TRACEPARENT.fullmatch(header):
         return header
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return new_trace()
 
 
 def trace(connection: HTTPConnection) -> str:
