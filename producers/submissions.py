@@ -86,7 +86,7 @@ class Submissions:
         upsert(connection, submission, [(change.message.case, change.message.source) for change in opened])
         upsert(connection, case_serial, self._given_out(connection, opened))
 
-    def _given_out(self, connection: Connection, opened: Sequence[Change]) -> list[tuple[str, date, int]]:
+    def _given_out(self, connection: Connection, opened: Sequence[Change]) -> list[tuple[str, str, int]]:
         used: dict[tuple[str, date], int] = {}
         for change in opened:
             data: SubmitCase = change.message.data
@@ -96,7 +96,7 @@ class Submissions:
             for key, first_free in used.items():  # what is in memory is ahead of the table, save at a rebuild
                 known = self._next[key][0] if key in self._next else _stored(connection, *key)
                 self._keep(key, max(first_free, known))
-            return [(item, day, self._next[item, day][0]) for item, day in used]
+            return [(item, day.isoformat(), self._next[item, day][0]) for item, day in used]
 
     def clear(self, connection: Connection) -> None:
         """Empty the tables before a rebuild; what is given out in memory stays given out."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     Boolean,
     Connection,
+    Date,
     Dialect,
     Engine,
     Insert,
@@ -280,7 +281,7 @@ def _query(query: Select[Any], dialect: Dialect) -> str:
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows: complete ones, in the order of the table's columns."""
     if rows:
-        _many(connection, table, rows, *_insert(table, connection.dialect))
+        _many(connection, _insert(table, connection.dialect), rows)
 
 
 def upsert(
@@ -288,21 +289,15 @@ def upsert(
 ) -> None:
     """Insert rows, or replace those with the same primary key, save the columns to `keep`.
 
-    Complete rows, in the order of the table's columns.
+    Complete rows, in the order of the table's columns; dates as text (ISO 8601).
     """
     if rows:
-        _many(connection, table, rows, *_upsert(table, connection.dialect, keep))
+        _many(connection, _upsert(table, connection.dialect, keep), rows)
 
 
-def _many(
-    connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], statement: Insert, text: str
-) -> None:
-    if text:
-        with _cursor(connection) as cursor:
-            cursor.executemany(text, rows)
-    else:
-        names = table.columns.keys()
-        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+def _many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    with _cursor(connection) as cursor:
+        cursor.executemany(statement, rows)
 
 
 @contextmanager
@@ -320,29 +315,30 @@ def _cursor(connection: Connection) -> Iterator[Any]:
         cursor.close()
 
 
-PLAIN = (String, Integer, Boolean, LargeBinary)
-"""Types whose values the drivers take as they are: SQLAlchemy writes the text of a statement once and looks at no row,
-which would cost more than the database itself."""
+PLAIN = (String, Integer, Boolean, LargeBinary, Date)
+"""Types whose values the drivers take as they are, a date as text: the text of a statement is written once and no row is
+looked at, which would cost more than the database itself."""
 
 
 @lru_cache(maxsize=256)
-def _insert(table: Table, dialect: Dialect) -> tuple[Insert, str]:
-    return _with_text(insert(table), table, dialect)
+def _insert(table: Table, dialect: Dialect) -> str:
+    return _text(insert(table), table, dialect)
 
 
 @lru_cache(maxsize=256)
-def _upsert(table: Table, dialect: Dialect, keep: tuple[str, ...]) -> tuple[Insert, str]:
+def _upsert(table: Table, dialect: Dialect, keep: tuple[str, ...]) -> str:
     statement = _insert_of(dialect.name)(table)
     keys = [column.name for column in table.primary_key]
     changed = {c.name: statement.excluded[c.name] for c in table.c if c.name not in (*keys, *keep)}
-    return _with_text(statement.on_conflict_do_update(index_elements=keys, set_=changed), table, dialect)
+    return _text(statement.on_conflict_do_update(index_elements=keys, set_=changed), table, dialect)
 
 
-def _with_text(statement: Insert, table: Table, dialect: Dialect) -> tuple[Insert, str]:
-    """The statement, and its text if all values can go to the driver as they are."""
-    if not all(isinstance(column.type, PLAIN) for column in table.c):
-        return statement, ""
-    return statement, str(statement.compile(dialect=dialect, column_keys=table.columns.keys()))
+def _text(statement: Insert, table: Table, dialect: Dialect) -> str:
+    """Raises TypeError where a column's values would have to be changed for the driver."""
+    others = [column.name for column in table.c if not isinstance(column.type, PLAIN)]
+    if others:
+        raise TypeError(f"{table.name}: {', '.join(others)}: only texts, numbers, booleans, bytes and dates")
+    return str(statement.compile(dialect=dialect, column_keys=table.columns.keys()))
 
 
 def _insert_of(dialect: str) -> Any:
