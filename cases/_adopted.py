@@ -95,10 +95,11 @@ def _decided(stage: Stage, state: ReviewState, message: Message) -> Decision:
     event: CaseDecided = message.data
     if event.outcome is not DecisionOutcome.APPROVED:
         return applied(facts.Decided(*_mark(message), phase=Phase.REFUSED, decision=event))
+    if state.decision is not None:  # from what pickup gave back
+        return applied(facts.Decided(*_mark(message), decision=event))
     act = commands.Approve(document_number=event.document_number)
-    _, issued, both = approval(stage, state, act, message, event.decided_at)
-    decided = facts.Decided(*_mark(message), phase=Phase.APPROVED, decision=event)
-    return applied(decided, replace(issued, by=RESTORE), out=_others(message, both))
+    decided, issued, both = approval(stage, state, act, message, event.decided_at)
+    return _approved(state, message, replace(decided, decision=event), issued, both)
 
 
 def _issued(stage: Stage, state: ReviewState, message: Message) -> Decision:
@@ -107,7 +108,23 @@ def _issued(stage: Stage, state: ReviewState, message: Message) -> Decision:
     if state.decision is not None:
         return applied(issued)
     decided, _, both = approval(stage, state, commands.Approve(), message, event.certificate.issued_at)
-    return applied(replace(decided, by=RESTORE), issued, out=_others(message, both))
+    return _approved(state, message, decided, issued, both)
+
+
+def _approved(
+    state: ReviewState,
+    message: Message,
+    decided: facts.Decided,
+    issued: facts.Issued,
+    both: tuple[Outgoing, ...],
+) -> Decision:
+    """What came after the approval, and is known before it, stays: a withdrawal, which pickup is told of as it would have been."""
+    out = _others(message, both)
+    phase: Phase | None = Phase.APPROVED
+    if state.phase is Phase.WITHDRAWN and state.withdrawal is not None:
+        phase = None
+        out += (Outgoing((StageName.PICKUP, state.file.pickup), state.withdrawal, state.term),)
+    return applied(replace(decided, by=RESTORE, phase=phase), replace(issued, by=RESTORE), out=out)
 
 
 def _forwarded(_stage: Stage, _state: ReviewState, message: Message) -> Decision:
@@ -131,10 +148,12 @@ REVIEW_ADOPTS: Final[Mapping[str, Adoption]] = {
     "ClockResumed": Adoption("Resume", _fact(facts.Resumed, "resumption", Phase.IN_REVIEW)),
     "LimitExtended": Adoption("Extend", _fact(facts.Extended, "extension", None)),
     "CaseTransferred": Adoption("Transfer", _transferred, Phase.TRANSFERRED),
-    "CaseDecided": Adoption("Approve", _decided, Phase.APPROVED, _fact(facts.Decided, "decision", None)),
-    "CertificateIssued": Adoption("Approve", _issued, Phase.APPROVED, _issued),
+    "CaseDecided": Adoption(
+        "Approve", _decided, Phase.APPROVED, _fact(facts.Decided, "decision", None), over=Phase.WITHDRAWN
+    ),
+    "CertificateIssued": Adoption("Approve", _issued, Phase.APPROVED, _issued, over=Phase.WITHDRAWN),
     "SupplementProvided": Adoption("SupplementProvided", _forwarded),
-    "CaseWithdrawn": Adoption("CaseWithdrawn", _withdrawn),
+    "CaseWithdrawn": Adoption("CaseWithdrawn", _withdrawn, over=Phase.WITHDRAWN),
 }
 
 

@@ -18,6 +18,7 @@ from schemas.models import (
     AcceptedBy,
     CaseDecided,
     CaseFile,
+    CaseWithdrawn,
     Certificate,
     ClockSuspended,
     DutyStart,
@@ -54,6 +55,7 @@ class ReviewState(Struct, frozen=True, gc=False, kw_only=True):
     serve_by: datetime | None = None
     holder: str | None = None
     former: str | None = None
+    withdrawal: CaseWithdrawn | None = None
     claimed_by: str | None = None
     attention: Attention | None = None
 
@@ -138,7 +140,11 @@ FOLDS: Final[Mapping[type[facts.Fact], Fold]] = {
         "certificate": fact.certificate.certificate,
         "serve_by": fact.certificate.serve_by,
     },
-    facts.Withdrawn: lambda _state, _fact: {"supplement": None, "claimed_by": None},
+    facts.Withdrawn: lambda _state, fact: {
+        "withdrawal": fact.withdrawal,
+        "supplement": None,
+        "claimed_by": None,
+    },
 }
 
 

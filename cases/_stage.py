@@ -53,6 +53,8 @@ class Adoption(NamedTuple):
     """The phase in which the same act was made known by an event to another stage already."""
     again: "Act" = lambda _stage, _state, _message: applied()
     """What the event adds then."""
+    over: Phase | None = None
+    """The phase to which what came after the act may have brought the case before the act was known again."""
 
 
 class CaseState(Protocol):
@@ -157,7 +159,8 @@ class Stage(ABC):
             return refused(Refusal.UNKNOWN_TYPE)
         phase = None if state is None else state.phase
         try:
-            if (phase, adoption.command) in self.rows:
+            overtaken = phase is not None and phase is adoption.over
+            if overtaken or (phase, adoption.command) in self.rows:
                 return adoption.act(self, state, message)
             if phase is not None and phase is adoption.told:
                 return adoption.again(self, state, message)

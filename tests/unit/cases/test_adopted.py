@@ -314,3 +314,49 @@ def test_what_a_stage_never_says_is_not_taken_for_its_own(bench: Bench, accepted
     for where, state in bench.states.items():
         message = bench.message("adopted", kind, None, "430100/review", 0)
         assert bench.stages[where].decide(state, message).outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["acceptance first", "pickup first"])
+def test_an_approval_counts_that_a_withdrawal_overtook_after_a_restore(
+    bench: Bench, accepted: Any, ask: Any, order: tuple[int, int]
+) -> None:
+    """Resuming was lost for good, so the approval given back can't come before the withdrawal, as it did."""
+    accepted()
+    perform(bench, ask, "suspend")
+    bench.deliver()
+    backup = bench.states[REVIEW]
+    perform(bench, ask, "resume")
+    bench.deliver()
+    approval = perform(bench, ask, "approve")
+    [withdrawal] = perform(bench, ask, "withdraw").decision.out
+    restored = Restored(bench, REVIEW, backup)
+    for message in given_back(approval):
+        assert restored.take(message).outcome is Outcome.WAITING
+    restored = Restored(bench, REVIEW, backup)
+    restored.take(bench.message("event", "CaseWithdrawn", withdrawal.data, f"{ZHUZHOU}/acceptance", 1))
+    first, second = (restored.take(given_back(approval)[place]) for place in order)
+    assert first.outcome is second.outcome is Outcome.APPLIED
+    assert restored.state.phase is Phase.WITHDRAWN
+    assert restored.state.decision.outcome is models.DecisionOutcome.APPROVED
+    assert restored.state.certificate is not None
+    told = [(type(sent.data).__name__, sent.to) for sent in (*first.out, *second.out)]
+    other = {0: ("CertificateIssued", PICKUP), 1: ("CaseDecided", WINDOW)}[order[0]]
+    assert told == [other, ("CaseWithdrawn", PICKUP)]  # once: the rest is known to who gave it back
+
+
+def test_a_refusal_counts_that_a_withdrawal_overtook_after_a_restore(
+    bench: Bench, accepted: Any, ask: Any
+) -> None:
+    accepted()
+    perform(bench, ask, "suspend")
+    bench.deliver()
+    backup = bench.states[REVIEW]
+    perform(bench, ask, "resume")
+    bench.deliver()
+    refusal = perform(bench, ask, "refuse")
+    [withdrawal] = perform(bench, ask, "withdraw").decision.out
+    restored = Restored(bench, REVIEW, backup)
+    restored.take(bench.message("event", "CaseWithdrawn", withdrawal.data, f"{ZHUZHOU}/acceptance", 1))
+    [given] = given_back(refusal)
+    assert restored.take(given).outcome is Outcome.APPLIED
+    assert restored.state.phase is Phase.REFUSED
