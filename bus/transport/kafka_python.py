@@ -65,7 +65,7 @@ class KafkaPythonProducer:
             client,
             acks="all",
             enable_idempotence=True,
-            linger_ms=10,
+            linger_ms=10,  # as for the other driver
             batch_size=262_144,
             max_request_size=MAX_RECORD_BYTES,
             max_block_ms=1_000,
