@@ -316,25 +316,32 @@ def test_what_a_stage_never_says_is_not_taken_for_its_own(bench: Bench, accepted
         assert bench.stages[where].decide(state, message).outcome is Outcome.REFUSED
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["acceptance first", "pickup first"])
-def test_an_approval_counts_that_a_withdrawal_overtook_after_a_restore(
-    bench: Bench, accepted: Any, ask: Any, order: tuple[int, int]
-) -> None:
-    """Resuming was lost for good, so the approval given back can't come before the withdrawal, as it did."""
+def overtaken(bench: Bench, accepted: Any, ask: Any, decided: str) -> tuple[Restored, list[Message]]:
+    """A review that forgot that it resumed and decided, and has taken the withdrawal that came after it; what is given back.
+
+    Resuming was lost for good, so what was decided can't come before the withdrawal, as it did.
+    """
     accepted()
     perform(bench, ask, "suspend")
     bench.deliver()
     backup = bench.states[REVIEW]
     perform(bench, ask, "resume")
     bench.deliver()
-    approval = perform(bench, ask, "approve")
+    given = given_back(perform(bench, ask, decided))
     [withdrawal] = perform(bench, ask, "withdraw").decision.out
-    restored = Restored(bench, REVIEW, backup)
-    for message in given_back(approval):
-        assert restored.take(message).outcome is Outcome.WAITING
+    for message in given:
+        assert Restored(bench, REVIEW, backup).take(message).outcome is Outcome.WAITING
     restored = Restored(bench, REVIEW, backup)
     restored.take(bench.message("event", "CaseWithdrawn", withdrawal.data, f"{ZHUZHOU}/acceptance", 1))
-    first, second = (restored.take(given_back(approval)[place]) for place in order)
+    return restored, given
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["acceptance first", "pickup first"])
+def test_an_approval_counts_that_a_withdrawal_overtook_after_a_restore(
+    bench: Bench, accepted: Any, ask: Any, order: tuple[int, int]
+) -> None:
+    restored, given = overtaken(bench, accepted, ask, "approve")
+    first, second = (restored.take(given[place]) for place in order)
     assert first.outcome is second.outcome is Outcome.APPLIED
     assert restored.state.phase is Phase.WITHDRAWN
     assert restored.state.decision.outcome is models.DecisionOutcome.APPROVED
@@ -347,16 +354,6 @@ def test_an_approval_counts_that_a_withdrawal_overtook_after_a_restore(
 def test_a_refusal_counts_that_a_withdrawal_overtook_after_a_restore(
     bench: Bench, accepted: Any, ask: Any
 ) -> None:
-    accepted()
-    perform(bench, ask, "suspend")
-    bench.deliver()
-    backup = bench.states[REVIEW]
-    perform(bench, ask, "resume")
-    bench.deliver()
-    refusal = perform(bench, ask, "refuse")
-    [withdrawal] = perform(bench, ask, "withdraw").decision.out
-    restored = Restored(bench, REVIEW, backup)
-    restored.take(bench.message("event", "CaseWithdrawn", withdrawal.data, f"{ZHUZHOU}/acceptance", 1))
-    [given] = given_back(refusal)
+    restored, [given] = overtaken(bench, accepted, ask, "refuse")
     assert restored.take(given).outcome is Outcome.APPLIED
     assert restored.state.phase is Phase.REFUSED
