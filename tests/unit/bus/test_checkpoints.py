@@ -63,6 +63,18 @@ def test_the_log_is_begun_anew_after_each_copy(ledger: Ledger) -> None:
         assert other.execute(text("PRAGMA integrity_check")).scalar() == "ok"
 
 
+def test_the_owner_copies_what_was_written_behind_the_copy(ledger: Ledger) -> None:
+    assert ledger.checkpoints
+    head, alone = grow(ledger, ledger.claim(), lambda: None)
+    with ledger.snapshot() as reader:  # nothing newer than what it sees is copied while it looks
+        reader.execute(select(func.count()).select_from(tables.log)).scalar()
+        head = commit(ledger, head)
+        assert ledger.checkpoints.step(0)
+    head = commit(ledger, head)
+    head, _ = grow(ledger, head, lambda: None)
+    assert log_bytes(ledger) < 1.1 * alone
+
+
 def test_nothing_is_copied_while_the_log_is_short(ledger: Ledger) -> None:
     assert ledger.checkpoints
     head = commit(ledger, ledger.claim())
