@@ -59,8 +59,6 @@ class Inbox:
         """Records not yet applied, for each partition, as of the last look."""
         self.behind: Mapping[TopicPartition, int] = {}
         """Where reading stood then in the partitions that ended elsewhere and are to be read."""
-        self._made_anew: Collection[TopicPartition] = ()
-        """Those of them that ended before that: theirs is another topic than the one that was read."""
         self._reconnect = False
         self._at_end = False
         """Whether nothing was left to read: what comes next was appended only just now."""
@@ -144,8 +142,3 @@ class Inbox:
             if (stands := self._next[place] or 0) != end and place not in left_alone
         }
         self.looked_at = now
-        made_anew = {place for place, stands in self.behind.items() if ends[place] < stands}
-        # The driver finds that out by itself, or keeps on asking for the old topic.
-        if not made_anew.isdisjoint(self._made_anew) and not self._writer.full:
-            self._reconnect = True
-        self._made_anew = made_anew

@@ -21,11 +21,15 @@ from bus.writer import Writer
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
-STUCK = 30.0
-"""Seconds without progress, while there is something to do and the broker answers, after which a client is replaced."""
+STUCK = 10.0
+"""Seconds without progress, while there is something to do and the broker answers, after which a client is replaced.
+
+A client may never find its way by itself: for one that knows a later leader epoch, librdkafka takes no notice of a topic
+that was made anew (its issue 4898), and others have been seen to ask for the deleted one for ever. To replace one too early
+costs duplicates, which are dropped."""
 REPAIR_AT_MOST = 600.0
 """Seconds; the pause between two repairs doubles up to this."""
-HEARD = timedelta(seconds=20)
+HEARD = timedelta(seconds=10)
 """How long a word of the broker is good for; it is asked every 5 s."""
 RESERVE_BYTES, RESERVE_SHARE = 64 << 20, 0.05
 """What is kept free on the ledger's disk, the smaller of both: below, nothing new is taken in, so that what was taken
