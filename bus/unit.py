@@ -4,12 +4,11 @@ A unit is an overlay over the books: items apply to it one at a time, an item th
 the books change only after the commit. That is why the bus needs no save-points and no locks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from msgspec.structs import astuple, replace
-from sqlalchemy import Connection, delete, tuple_, update
+from msgspec.structs import replace
 
 from bus.books import (
     Answered,
@@ -22,15 +21,11 @@ from bus.books import (
     LaneKey,
     Position,
 )
-from bus.ledger import Entry, Kind, milliseconds, tables, upsert
-from bus.protocols import Change, Projection, Received
+from bus.ledger import Entry, Kind, milliseconds
+from bus.protocols import Change, Received
 from bus.records import Case
 from bus.transport import Record, TopicPartition
 
-CASES_CACHED = 6_000
-"""Those that were last looked at and have not ended: a case is asked for again within seconds, or only after days. At 2 to
-4 kB each; with 4,000 under way, a cache of 2,500 costs up to a tenth of all CPU."""
-HASHES_CACHED = 20_000
 QUARANTINE_SAMPLE = 256
 """Bytes of a quarantined record that are kept."""
 QUARANTINE_KEPT = 10_000
@@ -247,8 +242,6 @@ class Unit:
         )
         self.positions[place] = at
 
-    # Writing it down.
-
     @property
     def empty(self) -> bool:
         return not (
@@ -263,119 +256,6 @@ class Unit:
             or self.quarantine
         )
 
-    def commit(self, projections: Sequence[Projection]) -> None:
-        """Make it durable, then let the books know. Raises what `Ledger.commit` raises."""
-        books = self.books
-        ids = {key: lane.id for key, lane in self.lanes.items()}
-        books.head = books.ledger.commit(
-            books.head, self.entries, ids, self.now, lambda connection: self._write(connection, projections)
-        )
-        self._follow_incarnation()
-        books.lanes.update(self.lanes)
-        books.positions.update(self.positions)
-        for key, rows in self.held.items():
-            if rows:
-                books.held[key] = rows
-            else:
-                books.held.pop(key, None)
-        for lane_id, number in self.changed_exceptions:
-            books.excepted[lane_id] = max(number, books.excepted.get(lane_id, 0))
-        books.quarantined += len(self.quarantine)
-        for case_key, case in self.cases.items():
-            if case.view.open:
-                books.cases[case_key] = case
-                books.cases.move_to_end(case_key)
-            else:
-                books.cases.pop(case_key, None)
-            for _, due in case.view.timers:
-                if books.next_due is None or due < books.next_due:
-                    books.next_due = due
-        out = Kind.OUT
-        books.recent_hashes.update(
-            {(ids[True, e.lane], e.number): e.lane_hash for e in self.entries if e.kind is out}
-        )
-        while len(books.recent_hashes) > HASHES_CACHED:
-            books.recent_hashes.popitem(last=False)
-        while len(books.cases) > CASES_CACHED:
-            books.cases.popitem(last=False)
-
-    def _follow_incarnation(self) -> None:
-        books = self.books
-        for number, declared in self.declared.items():
-            books.head = books.head._replace(incarnation=number)
-            books.declared = declared
-        for name in self.opened:
-            (books.opening.add if self.lanes[True, name].opening else books.opening.discard)(name)
-        for lane_id, of_lane in self.renumbered.values():
-            books.recent_hashes.pop((lane_id or 0, -(of_lane or 0)), None)
-
-    def _write(self, connection: Connection, projections: Sequence[Projection]) -> None:
-        upsert(connection, tables.lane, [astuple(lane) for lane in self.lanes.values()])
-        upsert(connection, tables.position, [(*place, *astuple(at)) for place, at in self.positions.items()])
-        self._write_cases(connection)
-        self._write_held(connection)
-        upsert(connection, tables.answer, [(*key, *answered) for key, answered in self.answers.items()])
-        upsert(connection, tables.quarantine, self.quarantine)
-        if self.declared or self.renumbered:
-            self._write_incarnation(connection)
-        if self.changes:
-            for projection in projections:
-                projection.apply(connection, self.changes)
-
-    def _write_incarnation(self, connection: Connection) -> None:
-        rows = [
-            (number, told.first_row, told.reason, milliseconds(told.at), told.settled)
-            for number, told in self.declared.items()
-        ]
-        upsert(connection, tables.incarnation, rows)
-        if self.declared:
-            connection.execute(update(tables.head).values(incarnation=self.incarnation))
-        log = tables.log
-        for row, (lane, number) in self.renumbered.items():
-            connection.execute(update(log).where(log.c.row == row).values(lane=lane, number=number))
-
-    def _write_cases(self, connection: Connection) -> None:
-        rows, stale, timers = [], [], []
-        for (stream, subject), case in self.cases.items():
-            view = case.view
-            rows.append((stream, subject, case.version, view.status, view.open))
-            before = self.books.cases.get((stream, subject))
-            rang = before.view.timers if before else ()
-            if view.timers != rang:
-                if rang:
-                    stale.append((stream, subject))
-                timers += [(stream, subject, kind, milliseconds(due)) for kind, due in view.timers]
-        upsert(connection, tables.case, rows)
-        timer = tables.timer
-        for chunk in _chunks(stale):
-            connection.execute(delete(timer).where(tuple_(timer.c.stream, timer.c.subject).in_(chunk)))
-        upsert(connection, timer, timers)
-        for done in _chunks(list(self.timers_done)):
-            connection.execute(
-                delete(timer).where(tuple_(timer.c.stream, timer.c.subject, timer.c.kind).in_(done)),
-            )
-
-    def _write_held(self, connection: Connection) -> None:
-        gone, rows = [], []
-        for (stream, subject), held in self.held.items():
-            kept = {row.row for row in held}
-            gone += [row.row for row in self.books.held.get((stream, subject), ()) if row.row not in kept]
-            rows += [(row.row, stream, subject, *row[1:]) for row in held]
-        if gone:
-            connection.execute(delete(tables.held).where(tables.held.c.row.in_(gone)))
-        upsert(connection, tables.held, rows)
-        settled = [key for key, row in self.changed_exceptions.items() if row is None]
-        exception = tables.exception
-        for chunk in _chunks(settled):
-            connection.execute(
-                delete(exception).where(tuple_(exception.c.lane, exception.c.number).in_(chunk))
-            )
-        upsert(
-            connection,
-            exception,
-            [(*key, *row) for key, row in self.changed_exceptions.items() if row is not None],
-        )
-
 
 def local_entry(unit: Unit, stream: str, subject: str, type_: str, **values: Any) -> Entry:
     """A row for something that happened here, numbered and timed."""
@@ -388,8 +268,3 @@ def local_entry(unit: Unit, stream: str, subject: str, type_: str, **values: Any
         recorded_ms=unit.now_ms,
         **values,
     )
-
-
-def _chunks(items: list[Any]) -> Iterable[list[Any]]:
-    """Databases bound the number of parameters of a statement."""
-    return (items[start : start + 500] for start in range(0, len(items), 500))

@@ -17,18 +17,19 @@ from sqlalchemy.exc import DBAPIError
 
 from bus.answering import QUIET, Answering, Teller
 from bus.application import Application
-from bus.books import Books, HeldRow, Lane
-from bus.clock import ahead
+from bus.books import Books, Lane
+from bus.committing import commit
 from bus.errors import Busy, CommandRefused, Fenced, Unavailable
 from bus.failures import Failure, classify, place_of
-from bus.holding import ADOPTED, RESTORED, due_timers
-from bus.incarnation import SETTLE, settle
+from bus.holding import due_timers
+from bus.incarnation import settle
 from bus.ledger import Entry, Kind
 from bus.protocols import Answer, Clock, Command, Observer, Projection
 from bus.receiving import (
     Incoming,
     fallbacks,
 )
+from bus.reopening import Reopening
 from bus.taking import Act, Taking, Timer
 from bus.unit import Unit
 
@@ -36,8 +37,6 @@ T = TypeVar("T")
 
 BATCH_ITEMS = 1_000
 """Items of one kind in one commit; beyond, the commit costs no less an item."""
-WAIT_TOLD_EVERY = timedelta(minutes=1)
-"""How often a restored ledger says which receivers it waits for."""
 QUEUE_BYTES = 64 << 20
 """Of read records that may wait: few of the largest fill the queue."""
 QUEUE_ITEMS = 10_000
@@ -83,16 +82,12 @@ class Writer:
         self._closed = False
         self.refuses = False
         """Whether nothing new is taken in, for want of room on the disk; what was taken is still worked off."""
-        self._settled_at: datetime | None = None
-        """While restoring: the earliest end."""
-        self._told_of_wait_at = clock.now() + WAIT_TOLD_EVERY
-        self._waits = True
-        """Whether cases may be held that waited for the end of a restore."""
         self._doubtful = False
         """Whether the last commit failed, so that it is not known whether it was written."""
         self._wake = threading.Condition()
         self._taking = Taking(books, application, observer)
         self._answering = Answering(books, application, relay, clock)
+        self._reopening = Reopening(books, self._answering, observer, clock)
 
     # From other threads.
 
@@ -190,40 +185,17 @@ class Writer:
 
     def _restore(self, now: datetime) -> None:
         """Law 11: open lanes; once all are agreed, let everything go on."""
-        said = (self.books.opening or self.books.restoring) and self._answering.open(now)
-        if self.books.restoring:
-            self._waits = True
-            if self._settled_at is None:
-                if not said:
-                    return
-                self._settled_at = now + SETTLE
-            missing = [n for n in sorted(self.books.opening) if self.books.lanes[True, n].opening == RESTORED]
-            if now < self._settled_at or missing:
-                self._tell_of_wait(missing, now)
-                return
-            if self.books.opening:
-                self._observer.alarm(
-                    "restore_ended_early", "not agreed: " + ", ".join(sorted(self.books.opening))
-                )
+        if self._reopening.agreed(now):
             unit = Unit(self.books, now)
             settle(unit)
             try:
-                unit.commit(self._projections)
+                commit(unit, self._projections)
             except DBAPIError:
                 self._doubtful = True
                 raise
-        if self._waits and not self._closed:
-            self._waits, self._settled_at = False, None
-            cases = [key for key, rows in self.books.held.items() if any(_given_up(row) for row in rows)]
+        if not self._closed and (cases := self._reopening.may_go_on()):
             with self._wake:
                 self._acts.extend(map(self._release, cases))
-
-    def _tell_of_wait(self, lanes: Sequence[str], now: datetime) -> None:
-        """Once a minute: nothing is decided until these receivers answer, or a person ends the wait."""
-        if lanes and not ahead(self._told_of_wait_at, now, WAIT_TOLD_EVERY):
-            self._told_of_wait_at = now + WAIT_TOLD_EVERY
-            detail = f"no answer on {', '.join(lanes)}; is its node there? If it never will be: kuayu ledger abandon"
-            self._observer.alarm("restore_waits", detail)
 
     def _release(self, case: tuple[str, str]) -> Act:
         """Lets a case go on that waited for the end of a restore; one that can't stays held alone."""
@@ -231,7 +203,7 @@ class Writer:
         def done(future: "Future[Any]") -> None:
             failure = future.exception()
             if isinstance(failure, Unavailable):
-                self._waits = True
+                self._reopening.look_again()
             elif failure is not None:
                 self._observer.alarm("release_failed", f"{' '.join(case)}: {place_of(failure)}")
 
@@ -332,7 +304,7 @@ class Writer:
             self._cursors(unit)
             if not unit.empty:
                 started = time.perf_counter()
-                unit.commit(self._projections)
+                commit(unit, self._projections)
                 seconds = time.perf_counter() - started
                 self._observer.committed(seconds, len(timers) + len(acts) + len(records), len(unit.entries))
         except Exception as error:
@@ -380,11 +352,6 @@ class Writer:
             self._observer.changed(unit.changes)
         for done in unit.after:
             done()
-
-
-def _given_up(row: HeldRow) -> bool:
-    """Whether a held row waited for the end of a restore."""
-    return row.awaits == RESTORED or row.code == ADOPTED
 
 
 def _refusal(failure: Exception) -> Exception:

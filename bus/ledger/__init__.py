@@ -2,6 +2,7 @@
 
 from bus.ledger import merkle, tables
 from bus.ledger.entry import Entry, Kind
+from bus.ledger.statements import rows_of, upsert
 from bus.ledger.store import (
     CaseRow,
     Head,
@@ -10,8 +11,6 @@ from bus.ledger.store import (
     histories,
     instant,
     milliseconds,
-    rows_of,
-    upsert,
 )
 
 __all__ = [

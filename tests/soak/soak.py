@@ -24,7 +24,7 @@ import msgspec
 import psutil
 from rich.console import Console
 
-from bus.unit import CASES_CACHED, HASHES_CACHED
+from bus.committing import CASES_CACHED, HASHES_CACHED
 from jurisdictions import CHINA_TIME, load_directory
 from kuayu.demo import sources, summary
 from kuayu.demo.applicants import Applicants, Arrival

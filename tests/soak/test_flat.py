@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from bus.unit import CASES_CACHED
+from bus.committing import CASES_CACHED
 from tests.soak.flat import judge
 from tests.soak.soak import cached
 
