@@ -12,7 +12,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -138,6 +139,7 @@ def run(
                     _inject(kind, scene, outcome)
             load.no_more()
             _answered(load, outcome)
+            _done_again(region)
         _settle(region, outcome)
         outcome.longest_stall_s = round(stalls.longest, 1)
         if load.failure is not None:
@@ -206,19 +208,25 @@ def _answered(load: Load, outcome: Outcome) -> None:
     time.sleep(WARM_UP)
 
 
+def _done_again(region: Region) -> None:
+    """Clerks find on their lists, and do again, what a restore lost for good: until then what followed from it waits."""
+    with suppress(Lost):  # the next look says what is left
+        until(partial(_at_rest, region), "every hand-over has its receipt", SETTLE)
+
+
 def _settle(region: Region, outcome: Outcome) -> None:
     """Every hand-over has its receipt, and stays so."""
-
-    def rest() -> bool:
-        tallies = [node.tally() for node in region.nodes.values()]
-        return all(tally is not None and tally["open_handovers"] == 0 for tally in tallies)
-
     try:
-        seconds = until(rest, "every hand-over has its receipt", SETTLE)
+        seconds = until(partial(_at_rest, region), "every hand-over has its receipt", SETTLE)
         print(f"  at rest after {seconds:.1f} s", flush=True)
     except Lost as lost:
         left = {node.code: node.tally() for node in region.nodes.values()}
         outcome.problems.append(f"{lost}: {left}")
+
+
+def _at_rest(region: Region) -> bool:
+    tallies = [node.tally() for node in region.nodes.values()]
+    return all(tally is not None and tally["open_handovers"] == 0 for tally in tallies)
 
 
 def _judge(outcome: Outcome, report: Report) -> None:
