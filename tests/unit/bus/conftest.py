@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.transport import MemoryBroker, MemoryTransport, TopicSpec
-from tests.unit.bus.toys import Clock, Decided, Node, Pair, Send, Stage, Topology, Wake
+from tests.unit.bus.toys import Clock, Decided, Pair, Send, Wake, pair_in
 
 
 @pytest.fixture
@@ -32,16 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def pair(tmp_path: Path, clock: Clock) -> Iterator[Pair]:
-    broker = MemoryBroker()
-    MemoryTransport(broker).ensure_topics(
-        [TopicSpec(name, partitions, {}) for name, partitions in Topology.topics.items()]
-    )
-    ask = Node(tmp_path, broker, Stage("ask", "1", ("answer", "2")), clock)
-    answer = Node(tmp_path, broker, Stage("answer", "2", ("ask", "1")), clock)
-    yield Pair(broker, clock, ask, answer, tmp_path)
-    try:
-        assert ask.problems() == []
-        assert answer.problems() == []
-    finally:
-        ask.kill()
-        answer.kill()
+    with pair_in(tmp_path, clock) as made:
+        yield made
+        for node in made.nodes:
+            assert node.problems() == []

@@ -1,5 +1,6 @@
 """What comes for a case whose rows have gone to an archive (decision 16)."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from bus.envelope import partition_of
 def put_away(node: Any) -> int:
     """Archive all that can be, while the node is stopped; how many cases."""
     node.kill()
-    moved = archive(node.ledger, node.folder / "archive", node.clock.now())
+    with closing(node.reach_ledger()) as ledger:
+        moved = archive(ledger, node.folder / "archive", node.clock.now())
     node.open()
     return moved.cases
 

@@ -1,6 +1,7 @@
 """Three classes of errors: what is away is waited for, what is an item's own stays with it, all else stops loudly."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -54,7 +55,7 @@ def stumble(_connection: Connection) -> None:
 
 
 def execute(node: Node, statement: str) -> None:
-    with node.ledger.engine.begin() as connection:
+    with closing(node.reach_ledger()) as ledger, ledger.engine.begin() as connection:
         connection.execute(text(statement))
 
 

@@ -181,6 +181,7 @@ def test_a_frozen_writer_that_returns_is_fenced_off(pair: Any, send: Any) -> Non
         old.writer.step(0)
     with pytest.raises(Unavailable):
         future.result(timeout=0)
+    old.ledger.close()
     assert pair.ask.notes("1-z") == ()
     pair.settle()
     assert pair.answer.notes("1-a") == ("0",)

@@ -1,5 +1,7 @@
 """Law 11: a restored ledger decides nothing before its receivers have answered, or a person has ended the wait."""
 
+from contextlib import closing
+
 import pytest
 
 from bus import Unavailable
@@ -26,9 +28,8 @@ def test_nothing_is_decided_before_everything_is_known(pair: Pair) -> None:
 def abandoned(pair: Pair) -> list[str]:
     """A person ends the wait of the asking node, while it is stopped."""
     pair.ask.kill()
-    ledger = pair.ask.reach_ledger()
-    lanes = abandon(ledger, "2", "its node is gone")
-    ledger.close()
+    with closing(pair.ask.reach_ledger()) as ledger:
+        lanes = abandon(ledger, "2", "its node is gone")
     pair.ask.open()
     return lanes
 

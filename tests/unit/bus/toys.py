@@ -3,7 +3,8 @@
 Everything is stepped by the test, and the clock stands still until it is moved.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from bus import Answer, Command, Engine, Ledger, Message, Projection, Received, 
 from bus.backup import back_up, put_back
 from bus.books import Lane
 from bus.envelope import partition_of
-from bus.transport import MemoryBroker, MemoryTransport
+from bus.transport import MemoryBroker, MemoryTransport, TopicSpec
 from bus.verification import verify
 from schemas import load_schemas
 from schemas.models import CaseWithdrawn
@@ -185,7 +186,8 @@ class Node:
         self.version = "1"
         self.tampered = False
         """A test that damages this ledger says so; every other ledger must be sound in the end."""
-        self.reach_ledger().create()
+        with closing(self.reach_ledger()) as new:
+            new.create()
         self.engine = self.open()
 
     def reach_ledger(self) -> Ledger:
@@ -273,10 +275,12 @@ class Pair(NamedTuple):
     ask: Node
     answer: Node
     folder: Path
+    nodes: list[Node]
 
     def add(self, stage: str, code: str) -> Node:
         """One more node; it sends to 2/answer."""
-        return Node(self.folder, self.broker, Stage(stage, code, ("answer", "2")), self.clock)
+        self.nodes.append(Node(self.folder, self.broker, Stage(stage, code, ("answer", "2")), self.clock))
+        return self.nodes[-1]
 
     def settle(self, rounds: int = 50) -> None:
         """Step both until nothing moves any more."""
@@ -284,6 +288,22 @@ class Pair(NamedTuple):
             moved = [node.step() for node in (self.ask, self.answer)]
             if not any(moved):
                 return
+
+
+@contextmanager
+def pair_in(folder: Path, clock: Clock) -> Iterator[Pair]:
+    """Two nodes over a broker in memory, whose ledgers lie in a folder, and all that are added: killed in the end."""
+    broker = MemoryBroker()
+    topics = [TopicSpec(name, partitions, {}) for name, partitions in Topology.topics.items()]
+    MemoryTransport(broker).ensure_topics(topics)
+    ask = Node(folder, broker, Stage("ask", "1", ("answer", "2")), clock)
+    answer = Node(folder, broker, Stage("answer", "2", ("ask", "1")), clock)
+    pair = Pair(broker, clock, ask, answer, folder, [ask, answer])
+    try:
+        yield pair
+    finally:
+        for node in pair.nodes:
+            node.kill()
 
 
 # Rules of a stage.
