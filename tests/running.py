@@ -1,5 +1,8 @@
 """What runs in threads of its own: an application on a port, engines to wait for, and what they say when in vain."""
 
+import os
+import signal
+import subprocess
 import threading
 import time
 from collections import deque
@@ -42,6 +45,15 @@ def eventually(question: Callable[[], T], *engines: Engine) -> T:
             raise AssertionError("\n".join([f"not within {PATIENCE:.0f} s", *map(describe, engines)]))
         time.sleep(0.02)
     return answer
+
+
+def stand_still(process: subprocess.Popen[bytes]) -> None:
+    """Freeze a process of ours until SIGCONT.
+
+    SIGSTOP reaches one thread, which stops the others: until it has got a core, they go on, and may begin a commit.
+    """
+    process.send_signal(signal.SIGSTOP)
+    eventually(lambda: os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG))
 
 
 def answered(question: Callable[[], T]) -> T:

@@ -14,6 +14,7 @@ from tests.chaos.load import Load
 from tests.chaos.region import CODES, Lost, Node, Region, until
 from tests.chaos.stores import PostgresStores
 from tests.chaos.wire import Forger, Wire, again
+from tests.running import stand_still
 
 STORM: Final = 1_000
 """Copies of one event."""
@@ -100,7 +101,7 @@ def node_frozen(scene: Scene) -> None:
 def _freeze(scene: Scene, node: Node, process: subprocess.Popen[bytes]) -> None:
     """SIGSTOP between two commits: who is frozen within one keeps the ledger's lock, and nobody can take over."""
     for _ in range(50):
-        process.send_signal(signal.SIGSTOP)
+        stand_still(process)
         if not scene.region.stores.held(node.code):
             return
         process.send_signal(signal.SIGCONT)

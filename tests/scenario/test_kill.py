@@ -23,7 +23,7 @@ from kuayu.inspection import check_ledger
 from kuayu.node import create_topics
 from kuayu.settings import Settings
 from tests.chaos.region import Lost, Node, until
-from tests.running import PATIENCE, answered, eventually
+from tests.running import PATIENCE, answered, eventually, stand_still
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -182,8 +182,9 @@ def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(nodes: Node
 
 def test_a_frozen_node_that_returns_after_another_took_over_stops(nodes: Nodes) -> None:
     nodes.hand_in(20)
+    nodes.settle()  # who is frozen within a commit keeps the ledger's lock
     frozen = nodes[CHANGSHA].leave()
-    frozen.send_signal(signal.SIGSTOP)
+    stand_still(frozen)
     nodes[CHANGSHA].start()
     nodes.ready(CHANGSHA)
     frozen.send_signal(signal.SIGCONT)
